@@ -1,0 +1,182 @@
+"""Labs, read from their files without importing them.
+
+A lab is the file `src/<import_name>/labs/<lab_name>.py`. Its summary, presets and claims are
+literals in that file, so a list of every lab costs a look at the top of each file, and a record
+can be held against the code of today without running it.
+"""
+
+import ast
+import hashlib
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from groundwork.claims import Claim
+from groundwork.errors import UsageError
+from groundwork.suggest import unknown
+
+_SUMMARY = re.compile(
+    r'\s*(?:#[^\n]*\n\s*)*[rR]?(?:"""|\'\'\'|"|\')\s*([^\n]*?)(?:"""|\'\'\')?\s*$', re.M
+)
+
+
+def kebab(name: str) -> str:
+    """`svd_image_compression` → `svd-image-compression`."""
+    return name.replace("_", "-")
+
+
+@dataclass(frozen=True)
+class Lab:
+    """One experiment: a package's name, the lab's own name, and the file that holds it."""
+
+    package: str
+    name: str
+    path: Path
+
+    @property
+    def address(self) -> str:
+        """`PACKAGE/LAB`, as the command line takes it."""
+        return f"{self.package}/{self.name}"
+
+    @property
+    def module(self) -> str:
+        """The dotted name of its module."""
+        return f"{self.package.replace('-', '_')}.labs.{self.path.stem}"
+
+    @cached_property
+    def summary(self) -> str:
+        """The first line of its docstring; reads the top of the file only."""
+        with open(self.path, encoding="utf-8") as file:
+            head = file.read(1000)
+        match = _SUMMARY.match(head)
+        return match.group(1).strip() if match else ""
+
+    @cached_property
+    def _tree(self) -> ast.Module:
+        try:
+            return ast.parse(self.path.read_text("utf-8"))
+        except SyntaxError as error:
+            raise UsageError(
+                f"{self.address} cannot be read: {error.msg} in line {error.lineno} "
+                f"of {self.path.name}"
+            ) from error
+
+    @property
+    def docstring(self) -> str:
+        """Its whole docstring, without the indentation."""
+        return ast.get_docstring(self._tree) or ""
+
+    def _assigned(self, name: str) -> ast.expr | None:
+        for node in self._tree.body:
+            target: ast.expr | None = None
+            if isinstance(node, ast.Assign):
+                target = node.targets[0]
+            elif isinstance(node, ast.AnnAssign):
+                target = node.target
+            else:
+                continue
+            if isinstance(target, ast.Name) and target.id == name:
+                return node.value
+        return None
+
+    @property
+    def presets(self) -> dict[str, dict[str, Any]]:
+        """Its presets; a UsageError when they are not literals."""
+        node = self._assigned("PRESETS")
+        try:
+            return ast.literal_eval(node) if node else {}
+        except ValueError as error:
+            raise UsageError(f"{self.address}: PRESETS holds more than literals") from error
+
+    def preset(self, name: str) -> dict[str, Any]:
+        """The parameters that a preset sets; a UsageError names the presets there are."""
+        presets = self.presets
+        if name not in presets:
+            raise UsageError(unknown(f"preset of {self.address} called", name, presets, most=9))
+        return presets[name]
+
+    @property
+    def claims(self) -> list[Claim]:
+        """Its claims, in the order of the file; a UsageError when they are not literals."""
+        node = self._assigned("CLAIMS")
+        calls = node.elts if isinstance(node, ast.List | ast.Tuple) else []
+        try:
+            return [_claim(call) for call in calls]
+        except (ValueError, TypeError) as error:
+            raise UsageError(f"{self.address}: CLAIMS holds more than literals: {error}") from error
+
+    def source_digest(self, preset: str) -> str:
+        """A sha256 of the code that decides what this preset measures.
+
+        It covers the lab, the modules of its own package that it imports, directly or through
+        others, and the preset's parameters; not comments, docstrings, layout, or other presets.
+        A record whose digest differs from today's is stale.
+        """
+        digest = hashlib.sha256()
+        for path in _closure(self.path, self.path.parents[1]):
+            digest.update(path.name.encode() + b"\0")
+            tree = self._tree if path == self.path else ast.parse(path.read_text("utf-8"))
+            for token in _tokens(tree):
+                digest.update(token.encode() + b"\0")
+        digest.update(repr(sorted(self.presets.get(preset, {}).items())).encode())
+        return digest.hexdigest()
+
+
+def _claim(node: ast.expr) -> Claim:
+    if not isinstance(node, ast.Call):
+        raise ValueError("each is a call of Claim")
+    arguments = [ast.literal_eval(argument) for argument in node.args]
+    keywords = {word.arg: ast.literal_eval(word.value) for word in node.keywords if word.arg}
+    return Claim(*arguments, **keywords)
+
+
+def _closure(path: Path, package: Path) -> list[Path]:
+    """`path` and the modules of its package that it imports, directly or through others."""
+    seen: list[Path] = []
+    queue = [path]
+    while queue:
+        current = queue.pop()
+        if current in seen:
+            continue
+        seen.append(current)
+        for name in _own_imports(ast.parse(current.read_text("utf-8")), package.name):
+            base = package.joinpath(*name.split(".")[1:])
+            for candidate in (base.with_suffix(".py"), base / "__init__.py"):
+                if candidate.is_file() and candidate != package / "__init__.py":
+                    queue.append(candidate)
+    return sorted(seen)
+
+
+def _own_imports(tree: ast.Module, package: str) -> Iterator[str]:
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            names = [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
+            names = [node.module, *(f"{node.module}.{alias.name}" for alias in node.names)]
+        else:
+            continue
+        yield from (name for name in names if name.startswith(f"{package}."))
+
+
+def _tokens(node: ast.AST) -> Iterator[str]:
+    """What a syntax tree says, in the same words on every supported version of Python."""
+    yield type(node).__name__
+    for name, value in ast.iter_fields(node):
+        if name in ("type_params", "type_comment", "kind", "ctx", "type_ignores"):
+            continue
+        for item in value if isinstance(value, list) else [value]:
+            if isinstance(item, ast.Assign) and _assigns_presets(item):
+                continue
+            if isinstance(item, ast.Expr) and isinstance(item.value, ast.Constant):
+                continue  # a docstring
+            if isinstance(item, ast.AST):
+                yield from _tokens(item)
+            elif item is not None:
+                yield f"{name}={item!r}"
+
+
+def _assigns_presets(node: ast.Assign) -> bool:
+    return isinstance(node.targets[0], ast.Name) and node.targets[0].id == "PRESETS"
