@@ -240,13 +240,13 @@ def package_command(package: str) -> Callable[[], None]:
     return main
 
 
-def _package_main(package: str, words: Sequence[str]) -> None:
+def _package_main(package: str, words: Sequence[str]) -> Any:
     member = _member_of(package)
     if not words or words[0] in ("--help", "-h"):
         print(f"Usage: {package} LAB [--preset P] [--seed N] [--resume] [lab options]\n")
         for lab in member.labs():
             print(f"  {lab.name:<28} {lab.summary}")
-        return
+        return None
     lab = member.lab(words[0])
     inner = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 
@@ -267,7 +267,7 @@ def _package_main(package: str, words: Sequence[str]) -> None:
         _check_sweep(sweep, on, resume)
         _run_here(lab, preset, seed, resume, sweep, on, context.args, brief)
 
-    inner(args=list(words[1:]), standalone_mode=False)
+    return inner(args=list(words[1:]), standalone_mode=False)
 
 
 def _run_here(

@@ -1,0 +1,305 @@
+"""Fool a digit classifier with changes of a few grey levels, then train one that resists them.
+
+A network that reads clean digits well is attacked with the fast gradient sign method (FGSM, one
+step) and projected gradient descent (PGD, many small steps) inside an L∞ ball of radius ε around
+each image. The answer is adversarial training: each batch is replaced by PGD examples against the
+network of the moment, with ε growing from zero in the first epochs. Both networks face the same
+attack: PGD of 40 steps of ε/30 from a random start, an image being lost when any iterate fools the
+network.
+
+Look at the curves of accuracy against ε, and at what the attack must draw to fool the trained
+network: strokes of another digit rather than noise. Three checks tell robustness from hidden
+gradients (Athalye, Carlini, Wagner, "Obfuscated Gradients Give a False Sense of Security", 2018):
+more steps with more restarts gain little, examples carried over from the plain network are weaker
+than the network's own, and a ball that is large enough leaves no image standing.
+
+References: Goodfellow, Shlens, Szegedy, "Explaining and Harnessing Adversarial Examples", 2015;
+Madry et al., "Towards Deep Learning Models Resistant to Adversarial Attacks", 2018.
+"""
+
+from typing import Annotated, Any, Literal
+
+import torch
+from annotated_types import Ge, Gt, Le
+from groundwork import Claim, Run, plots
+from matplotlib.figure import Figure
+from torch import Generator, nn
+
+from mnist_labs.attacks import AdversarialBatches, fgsm, pgd, small_network, withstands_pgd
+from mnist_labs.images import Images, load_images
+from mnist_labs.training import accuracy, fit, predict
+
+PRESETS = {
+    "smoke": {"plain_epochs": 10, "epochs": 20, "warmup_epochs": 5, "strong_images": 100},
+    "default": {},
+    "full": {
+        "data": "mnist",
+        "epsilon": 0.3,
+        "plain_epochs": 2,
+        "epochs": 6,
+        "warmup_epochs": 2,
+        "batch_size": 128,
+        "strong_images": 1000,
+    },
+}
+CLAIMS = [
+    Claim("clean_accuracy.plain", ">=", 0.98, presets=("full",)),
+    Claim("pgd_accuracy.plain", "<=", 0.05, presets=("full",)),
+    Claim("pgd_accuracy.robust", ">=", 0.85, presets=("full",)),
+]
+
+STEPS = 40  # of the attack that both networks face; each of ε / 30, so that it can cross the ball
+STRONG_STEPS = 100  # of the stronger one, each of ε / 15
+
+
+def main(
+    run: Run,
+    *,
+    data: Annotated[Literal["digits", "mnist"], "the data set"] = "digits",
+    epsilon: Annotated[float, Gt(0), Le(0.5), "largest change of a pixel, black to white is 1"] = 0.15,
+    plain_epochs: Annotated[int, Ge(1), "passes of the plain training"] = 20,
+    epochs: Annotated[int, Ge(1), "passes of the adversarial training"] = 60,
+    warmup_epochs: Annotated[int, Ge(0), "passes in which the training radius grows"] = 15,
+    train_steps: Annotated[int, Ge(1), "PGD steps on each training batch"] = 3,
+    batch_size: Annotated[int, Ge(1), "images in a batch"] = 32,
+    learning_rate: Annotated[float, Gt(0), "Adam's largest rate in the one-cycle schedule"] = 5e-3,
+    strong_images: Annotated[int, Ge(1), "test images for curves and the stronger attack"] = 360,
+    strong_restarts: Annotated[int, Ge(1), "random restarts of the stronger attack"] = 5,
+    seeds: Annotated[int, Ge(1), "independent repetitions"] = 3,
+) -> None:
+    images = load_images(run, data)
+    few = images.first(len(images.y_train), strong_images)
+    radii = [epsilon * i / 6 for i in range(11)]
+    scores = []
+    for seed in run.seeds(seeds):
+        options = {"batch_size": batch_size, "learning_rate": learning_rate}
+        plain = _train(run, f"plain-{seed}", images, seed, epochs=plain_epochs, **options)
+        robust = _train(
+            run,
+            f"robust-{seed}",
+            images,
+            seed,
+            epochs=epochs,
+            **options,
+            epsilon=epsilon,
+            warmup_epochs=warmup_epochs,
+            train_steps=train_steps,
+        )
+        store = run.checkpoint(f"scores-{seed}")
+        score = store.load()
+        if score is None:
+            nets = {"plain": plain, "robust": robust}
+            score = {
+                name: _scores(net, images, few, epsilon, strong_restarts, seed)
+                for name, net in nets.items()
+            }
+            score["robust"]["transfer"] = _transfer(plain, robust, few, epsilon, seed)
+            score["curves"] = {name: _curves(net, few, radii, seed) for name, net in nets.items()}
+            store.save(score)
+        scores.append(score)
+        run.log(f"seed {seed}: " + _line(score))
+        if seed == run.seed:
+            drawing = _examples(plain, robust, images, epsilon, seed)
+            run.figure("examples", drawing, _examples_caption(epsilon), format="png")
+
+    _report(run, scores, epsilon, len(few.y_test))
+    run.figure("curves", _draw_curves(scores, radii, epsilon), _curves_caption(len(few.y_test)))
+
+
+def _train(
+    run: Run,
+    name: str,
+    images: Images,
+    seed: int,
+    *,
+    epochs: int,
+    batch_size: int,
+    learning_rate: float,
+    epsilon: float = 0.0,
+    warmup_epochs: int = 0,
+    train_steps: int = 1,
+) -> nn.Module:
+    """Train on clean images, or for ε > 0 on PGD examples of them."""
+    torch.manual_seed(seed)
+    model = small_network(images.size)
+    optimizer = torch.optim.Adam(model.parameters(), lr=learning_rate)
+    batches = max(1, len(images.y_train) // batch_size)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(
+        optimizer, learning_rate, total_steps=epochs * batches, pct_start=0.4
+    )
+    attack = AdversarialBatches(
+        epsilon, train_steps, warmup_epochs * batches, clock=lambda: schedule.last_epoch
+    )
+    fit(
+        model,
+        images.x_train,
+        images.y_train,
+        epochs=epochs,
+        batch_size=batch_size,
+        optimizer=optimizer,
+        schedule=schedule,
+        perturb=attack if epsilon else None,
+        seed=seed,
+        checkpoint=run.checkpoint(name),
+        progress=lambda passes: run.progress(passes, label=name),
+    )
+    return model
+
+
+def _share(stands: torch.Tensor) -> float:
+    return float(stands.double().mean())
+
+
+def _scores(
+    model: nn.Module, images: Images, few: Images, epsilon: float, restarts: int, seed: int
+) -> dict[str, float]:
+    """Accuracy on the whole test set, clean and attacked; `strong` and `pgd_few` on the few."""
+    generator = Generator().manual_seed(seed)
+    x, y = images.x_test, images.y_test
+    stands = withstands_pgd(
+        model, x, y, epsilon, step=epsilon / 30, steps=STEPS, generator=generator
+    )
+    strong = withstands_pgd(
+        model,
+        few.x_test,
+        few.y_test,
+        epsilon,
+        step=epsilon / 15,
+        steps=STRONG_STEPS,
+        restarts=restarts,
+        generator=generator,
+    )
+    return {
+        "clean": accuracy(model, x, y),
+        "fgsm": accuracy(model, fgsm(model, x, y, epsilon), y),
+        "pgd": _share(stands),
+        "pgd_few": _share(stands[: len(few.y_test)]),
+        "strong": _share(strong),
+    }
+
+
+def _transfer(
+    source: nn.Module, target: nn.Module, few: Images, epsilon: float, seed: int
+) -> float:
+    """The target's accuracy on examples made against the source."""
+    generator = Generator().manual_seed(seed)
+    x, y = few.x_test, few.y_test
+    carried = pgd(source, x, y, epsilon, step=epsilon / 30, steps=STEPS, generator=generator)
+    return accuracy(target, carried, y)
+
+
+def _curves(
+    model: nn.Module, few: Images, radii: list[float], seed: int
+) -> dict[str, list[float]]:
+    """Accuracy under both attacks at each radius."""
+    x, y = few.x_test, few.y_test
+    curves: dict[str, list[float]] = {"FGSM": [], "PGD": []}
+    for radius in radii:
+        generator = Generator().manual_seed(seed)
+        stands = withstands_pgd(
+            model, x, y, radius, step=radius / 30, steps=STEPS, generator=generator
+        )
+        curves["PGD"].append(_share(stands))
+        curves["FGSM"].append(accuracy(model, fgsm(model, x, y, radius), y))
+    return curves
+
+
+def _line(score: dict[str, Any]) -> str:
+    return ", ".join(
+        f"{name} {key} {score[name][key]:.4f}"
+        for name in ("plain", "robust")
+        for key in ("clean", "pgd")
+    )
+
+
+def _report(run: Run, scores: list[dict[str, Any]], epsilon: float, few: int) -> None:
+    def values(name: str, key: str) -> list[float]:
+        return [score[name][key] for score in scores]
+
+    for name in ("plain", "robust"):
+        for key in ("clean", "fgsm", "pgd"):
+            run.metric(f"{key}_accuracy.{name}", values(name, key))
+    robust = {key: values("robust", key) for key in ("pgd_few", "strong", "transfer")}
+    run.metric("strong_pgd_accuracy.robust", robust["strong"])
+    run.metric("transfer_accuracy.robust", robust["transfer"])
+    pairs = zip(robust["transfer"], robust["pgd_few"], strong=True)
+    run.metric("transfer_minus_pgd.robust", [carried - own for carried, own in pairs])
+    pairs = zip(robust["pgd_few"], robust["strong"], strong=True)
+    run.metric("pgd_minus_strong_pgd.robust", [usual - strong for usual, strong in pairs])
+    run.metric(
+        "pgd_accuracy_far_out.robust",
+        [score["curves"]["robust"]["PGD"][-1] for score in scores],
+    )
+    attacks = {
+        "none": "clean",
+        "FGSM": "fgsm",
+        f"PGD, {STEPS} steps of ε/30": "pgd",
+        f"the same, first {few} test images": "pgd_few",
+        f"PGD, {STRONG_STEPS} steps of ε/15, restarts, first {few}": "strong",
+    }
+    rows = [
+        [label, *(f"{sum(values(name, key)) / len(scores):.4f}" for name in ("plain", "robust"))]
+        for label, key in attacks.items()
+    ]
+    carried = sum(robust["transfer"]) / len(scores)
+    rows.append([f"PGD examples of the plain network, first {few}", "–", f"{carried:.4f}"])
+    caption = f"Test accuracy at ε = {epsilon:g}, mean of {len(scores)} seeds."
+    run.table("attacks", rows, ["attack", "plain training", "adversarial training"], caption)
+
+
+def _draw_curves(scores: list[dict[str, Any]], radii: list[float], epsilon: float) -> Figure:
+    drawing, axes = plots.figure(height=3.8)
+    names = {"plain": "plain training", "robust": "adversarial training"}
+    for colour, (name, label) in zip(plots.PALETTE[3::-3], names.items(), strict=False):
+        for attack, style in (("FGSM", "--"), ("PGD", "-")):
+            curves = torch.tensor([score["curves"][name][attack] for score in scores])
+            axes.plot(radii, curves.mean(0), style, color=colour, label=f"{label}, {attack}")
+            low, high = curves.amin(0), curves.amax(0)
+            axes.fill_between(radii, low, high, color=colour, alpha=0.15, linewidth=0)
+    axes.axvline(epsilon, color="#7a7f87", linewidth=1, linestyle=":")
+    axes.annotate("trained for", (epsilon, 1.0), (4, 2), textcoords="offset points", fontsize=8.5)
+    axes.set(xlabel="ε, the largest change of a pixel", ylabel="accuracy", ylim=(-0.02, 1.05))
+    axes.set_title("Accuracy under attack")
+    axes.legend(loc="upper right", bbox_to_anchor=(1.0, 0.97))
+    return drawing
+
+
+def _curves_caption(few: int) -> str:
+    return f"Accuracy on the first {few} test images against ε; line: mean, band: all seeds."
+
+
+def _examples(
+    plain: nn.Module, robust: nn.Module, images: Images, epsilon: float, seed: int
+) -> Figure:
+    """The first test image of each digit, and what PGD makes of it against either network."""
+    rows = [int((images.y_test == digit).nonzero()[0, 0]) for digit in range(10)]
+    x, y = images.x_test[rows], images.y_test[rows]
+    lines = [("clean image", x, predict(plain, x).argmax(1))]
+    for name, net in (("plain", plain), ("robust", robust)):
+        generator = Generator().manual_seed(seed)
+        moved = pgd(net, x, y, epsilon, step=epsilon / 30, steps=STEPS, generator=generator)
+        lines.append((f"against the\n{name} network", moved, predict(net, moved).argmax(1)))
+        lines.append(("its change", (moved - x) / (2 * epsilon) + 0.5, y))
+    drawing, axes = plots.figure(5, 10, width=7.6, height=4.9)
+    for line, (label, shown, answers) in zip(axes, lines, strict=True):
+        for column, cell in enumerate(line):
+            change = label == "its change"
+            cell.imshow(shown[column, 0], cmap="RdBu_r" if change else "gray_r", vmin=0, vmax=1)
+            cell.set(xticks=[], yticks=[])
+            cell.grid(False)
+            for spine in cell.spines.values():
+                spine.set_visible(False)
+            if not change:
+                wrong = answers[column] != y[column]
+                colour = plots.PALETTE[3] if wrong else "#20242c"
+                title = f"{int(answers[column])}"
+                cell.set_title(title, loc="center", fontsize=9, color=colour, pad=2)
+        line[0].set_ylabel(label, rotation=0, ha="right", va="center", fontsize=8.5)
+    return drawing
+
+
+def _examples_caption(epsilon: float) -> str:
+    return (
+        f"The first test image of each digit and PGD examples at ε = {epsilon:g}. Above each: the "
+        "attacked network's answer, red where wrong. Changes: red adds ink, blue takes it away."
+    )
