@@ -21,8 +21,9 @@ from torch.nn.functional import pad
 class SumImages:
     """Images of several digits side by side.
 
-    x : float32, shape (n, 1, h, k·w), y : their sums, int64, shape (n,); digits : the digits, int64,
-    shape (n, k), for scoring only.
+    x : float32, shape (n, 1, h, k·w).
+    y : the sum of each image's digits, int64, shape (n,).
+    digits : the digits themselves, int64, shape (n, k); for scoring only.
     """
 
     x: Tensor
@@ -74,7 +75,8 @@ class SumNetwork(nn.Module):
     """Reads `count` digits side by side with shared weights; its output is log p of their sum.
 
     Takes images of shape (n, 1, size, count·size) and gives (n, 9·count + 1): for `nll_loss`.
-    `size` is a multiple of 4. `count` may be changed after training: the digit's network stays.
+    `size` is a multiple of 4. `count` may be changed after training: the network of a single digit
+    stays. With a count of 1 it is a usual classifier.
     """
 
     def __init__(self, size: int, count: int) -> None:

@@ -51,6 +51,7 @@ def fit(
     loss: Loss = cross_entropy,
     augment: Augment | None = None,
     perturb: Perturb | None = None,
+    precision: torch.dtype = torch.float32,
     checkpoint: Store | None = None,
     progress: Callable[[Iterable[int]], Iterable[int]] = lambda epochs: epochs,
     on_epoch: Callable[[int], Any] | None = None,
@@ -65,6 +66,8 @@ def fit(
     schedule : stepped after every batch.
     augment : `augment(x_batch, generator)` gives the batch to train on.
     perturb : `perturb(model, x_batch, y_batch, generator)`, after `augment`; for attacks.
+    precision : bfloat16 runs the forward pass and its convolutions in that type (autocast); the
+        weights and the optimizer stay in float32.
     checkpoint : with one, the state is saved after every epoch, and a second call continues after
         the last whole epoch with the same numbers as if it had never stopped.
     on_epoch : called with the number of epochs done, in evaluation mode; its result is noted.
@@ -90,7 +93,17 @@ def fit(
         start = time.perf_counter()
         model.train()
         mean_loss = _train_one_epoch(
-            model, x, y, batch_size, optimizer, schedule, loss, augment, perturb, generator
+            model,
+            x,
+            y,
+            batch_size,
+            optimizer,
+            schedule,
+            loss,
+            augment,
+            perturb,
+            precision,
+            generator,
         )
         elapsed = time.perf_counter() - start
         if not torch.isfinite(torch.tensor(mean_loss)):
@@ -125,6 +138,7 @@ def _train_one_epoch(
     loss: Loss,
     augment: Augment | None,
     perturb: Perturb | None,
+    precision: torch.dtype,
     generator: Generator,
 ) -> float:
     order = torch.randperm(len(x), generator=generator)
@@ -138,7 +152,8 @@ def _train_one_epoch(
         if perturb:
             x_batch = perturb(model, x_batch, y_batch, generator)
         optimizer.zero_grad(set_to_none=True)
-        value = loss(model(x_batch), y_batch)
+        with torch.autocast("cpu", precision, enabled=precision != torch.float32):
+            value = loss(model(x_batch), y_batch)
         value.backward()
         optimizer.step()
         if schedule:

@@ -23,14 +23,22 @@ import torch
 from annotated_types import Ge, Gt, Le
 from groundwork import Claim, Run, plots
 from matplotlib.figure import Figure
-from torch import Generator, nn
+from torch import Generator, Tensor, nn
 
 from mnist_labs.attacks import AdversarialBatches, fgsm, pgd, small_network, withstands_pgd
 from mnist_labs.images import Images, load_images
 from mnist_labs.training import accuracy, fit, predict
 
 PRESETS = {
-    "smoke": {"plain_epochs": 10, "epochs": 20, "warmup_epochs": 5, "strong_images": 100},
+    "smoke": {
+        "plain_epochs": 10,
+        "epochs": 12,
+        "batch_size": 64,
+        "warmup_epochs": 4,
+        "strong_images": 100,
+        "strong_restarts": 1,
+        "seeds": 1,
+    },
     "default": {},
     "full": {
         "data": "mnist",
@@ -51,12 +59,20 @@ CLAIMS = [
 STEPS = 40  # of the attack that both networks face; each of ε / 30, so that it can cross the ball
 STRONG_STEPS = 100  # of the stronger one, each of ε / 15
 
+EXAMPLES = (
+    "The first test image of each digit and PGD examples of the trained radius. At its "
+    "corner: the attacked network's answer, red where wrong. Changes: red adds ink, blue takes it away."
+)
+CURVES = "Accuracy on the first test images against ε; line: mean, band: all seeds."
+
 
 def main(
     run: Run,
     *,
     data: Annotated[Literal["digits", "mnist"], "the data set"] = "digits",
-    epsilon: Annotated[float, Gt(0), Le(0.5), "largest change of a pixel, black to white is 1"] = 0.15,
+    epsilon: Annotated[
+        float, Gt(0), Le(0.5), "largest change of a pixel, black to white is 1"
+    ] = 0.15,
     plain_epochs: Annotated[int, Ge(1), "passes of the plain training"] = 20,
     epochs: Annotated[int, Ge(1), "passes of the adversarial training"] = 60,
     warmup_epochs: Annotated[int, Ge(0), "passes in which the training radius grows"] = 15,
@@ -72,15 +88,23 @@ def main(
     radii = [epsilon * i / 6 for i in range(11)]
     scores = []
     for seed in run.seeds(seeds):
-        options = {"batch_size": batch_size, "learning_rate": learning_rate}
-        plain = _train(run, f"plain-{seed}", images, seed, epochs=plain_epochs, **options)
+        plain = _train(
+            run,
+            f"plain-{seed}",
+            images,
+            seed,
+            epochs=plain_epochs,
+            batch_size=batch_size,
+            learning_rate=learning_rate,
+        )
         robust = _train(
             run,
             f"robust-{seed}",
             images,
             seed,
             epochs=epochs,
-            **options,
+            batch_size=batch_size,
+            learning_rate=learning_rate,
             epsilon=epsilon,
             warmup_epochs=warmup_epochs,
             train_steps=train_steps,
@@ -97,13 +121,15 @@ def main(
             score["curves"] = {name: _curves(net, few, radii, seed) for name, net in nets.items()}
             store.save(score)
         scores.append(score)
-        run.log(f"seed {seed}: " + _line(score))
+        run.log(
+            f"seed {seed}: PGD leaves {score['plain']['pgd']:.4f} of the plain network's "
+            f"answers, {score['robust']['pgd']:.4f} of the robust one's"
+        )
         if seed == run.seed:
-            drawing = _examples(plain, robust, images, epsilon, seed)
-            run.figure("examples", drawing, _examples_caption(epsilon), format="png")
-
-    _report(run, scores, epsilon, len(few.y_test))
-    run.figure("curves", _draw_curves(scores, radii, epsilon), _curves_caption(len(few.y_test)))
+            drawing = _draw_examples(plain, robust, images, epsilon, seed)
+            run.figure("examples", drawing, EXAMPLES, format="png")
+    _report(run, scores)
+    run.figure("curves", _draw_curves(scores, radii, epsilon), CURVES)
 
 
 def _train(
@@ -146,7 +172,7 @@ def _train(
     return model
 
 
-def _share(stands: torch.Tensor) -> float:
+def _share(stands: Tensor) -> float:
     return float(stands.double().mean())
 
 
@@ -188,9 +214,7 @@ def _transfer(
     return accuracy(target, carried, y)
 
 
-def _curves(
-    model: nn.Module, few: Images, radii: list[float], seed: int
-) -> dict[str, list[float]]:
+def _curves(model: nn.Module, few: Images, radii: list[float], seed: int) -> dict[str, list[float]]:
     """Accuracy under both attacks at each radius."""
     x, y = few.x_test, few.y_test
     curves: dict[str, list[float]] = {"FGSM": [], "PGD": []}
@@ -204,47 +228,23 @@ def _curves(
     return curves
 
 
-def _line(score: dict[str, Any]) -> str:
-    return ", ".join(
-        f"{name} {key} {score[name][key]:.4f}"
-        for name in ("plain", "robust")
-        for key in ("clean", "pgd")
-    )
-
-
-def _report(run: Run, scores: list[dict[str, Any]], epsilon: float, few: int) -> None:
+def _report(run: Run, scores: list[dict[str, Any]]) -> None:
     def values(name: str, key: str) -> list[float]:
         return [score[name][key] for score in scores]
+
+    def difference(minuend: str, subtrahend: str) -> list[float]:
+        pairs = zip(values("robust", minuend), values("robust", subtrahend), strict=True)
+        return [first - second for first, second in pairs]
 
     for name in ("plain", "robust"):
         for key in ("clean", "fgsm", "pgd"):
             run.metric(f"{key}_accuracy.{name}", values(name, key))
-    robust = {key: values("robust", key) for key in ("pgd_few", "strong", "transfer")}
-    run.metric("strong_pgd_accuracy.robust", robust["strong"])
-    run.metric("transfer_accuracy.robust", robust["transfer"])
-    pairs = zip(robust["transfer"], robust["pgd_few"], strong=True)
-    run.metric("transfer_minus_pgd.robust", [carried - own for carried, own in pairs])
-    pairs = zip(robust["pgd_few"], robust["strong"], strong=True)
-    run.metric("pgd_minus_strong_pgd.robust", [usual - strong for usual, strong in pairs])
-    run.metric(
-        "pgd_accuracy_far_out.robust",
-        [score["curves"]["robust"]["PGD"][-1] for score in scores],
-    )
-    attacks = {
-        "none": "clean",
-        "FGSM": "fgsm",
-        f"PGD, {STEPS} steps of ε/30": "pgd",
-        f"the same, first {few} test images": "pgd_few",
-        f"PGD, {STRONG_STEPS} steps of ε/15, restarts, first {few}": "strong",
-    }
-    rows = [
-        [label, *(f"{sum(values(name, key)) / len(scores):.4f}" for name in ("plain", "robust"))]
-        for label, key in attacks.items()
-    ]
-    carried = sum(robust["transfer"]) / len(scores)
-    rows.append([f"PGD examples of the plain network, first {few}", "–", f"{carried:.4f}"])
-    caption = f"Test accuracy at ε = {epsilon:g}, mean of {len(scores)} seeds."
-    run.table("attacks", rows, ["attack", "plain training", "adversarial training"], caption)
+    run.metric("strong_pgd_accuracy.robust", values("robust", "strong"))
+    run.metric("transfer_accuracy.robust", values("robust", "transfer"))
+    run.metric("pgd_minus_strong_pgd.robust", difference("pgd_few", "strong"))
+    run.metric("transfer_minus_pgd.robust", difference("transfer", "pgd_few"))
+    far_out = [score["curves"]["robust"]["PGD"][-1] for score in scores]
+    run.metric("large_ball_accuracy.robust", far_out)
 
 
 def _draw_curves(scores: list[dict[str, Any]], radii: list[float], epsilon: float) -> Figure:
@@ -264,42 +264,33 @@ def _draw_curves(scores: list[dict[str, Any]], radii: list[float], epsilon: floa
     return drawing
 
 
-def _curves_caption(few: int) -> str:
-    return f"Accuracy on the first {few} test images against ε; line: mean, band: all seeds."
-
-
-def _examples(
+def _draw_examples(
     plain: nn.Module, robust: nn.Module, images: Images, epsilon: float, seed: int
 ) -> Figure:
     """The first test image of each digit, and what PGD makes of it against either network."""
     rows = [int((images.y_test == digit).nonzero()[0, 0]) for digit in range(10)]
     x, y = images.x_test[rows], images.y_test[rows]
-    lines = [("clean image", x, predict(plain, x).argmax(1))]
-    for name, net in (("plain", plain), ("robust", robust)):
+    drawing, axes = plots.figure(width=7.6, height=4.8)
+    _draw_line(axes, 0, "clean", x)
+    for line, name, net in ((1, "plain", plain), (3, "robust", robust)):
         generator = Generator().manual_seed(seed)
         moved = pgd(net, x, y, epsilon, step=epsilon / 30, steps=STEPS, generator=generator)
-        lines.append((f"against the\n{name} network", moved, predict(net, moved).argmax(1)))
-        lines.append(("its change", (moved - x) / (2 * epsilon) + 0.5, y))
-    drawing, axes = plots.figure(5, 10, width=7.6, height=4.9)
-    for line, (label, shown, answers) in zip(axes, lines, strict=True):
-        for column, cell in enumerate(line):
-            change = label == "its change"
-            cell.imshow(shown[column, 0], cmap="RdBu_r" if change else "gray_r", vmin=0, vmax=1)
-            cell.set(xticks=[], yticks=[])
-            cell.grid(False)
-            for spine in cell.spines.values():
-                spine.set_visible(False)
-            if not change:
-                wrong = answers[column] != y[column]
-                colour = plots.PALETTE[3] if wrong else "#20242c"
-                title = f"{int(answers[column])}"
-                cell.set_title(title, loc="center", fontsize=9, color=colour, pad=2)
-        line[0].set_ylabel(label, rotation=0, ha="right", va="center", fontsize=8.5)
+        _draw_line(axes, line, f"against {name}", moved)
+        _draw_line(axes, line + 1, "change", (moved - x) / (2 * epsilon) + 0.5, "RdBu_r")
+        for column, answer in enumerate(predict(net, moved).argmax(1).tolist()):
+            colour = plots.PALETTE[3] if answer != y[column] else "#20242c"
+            place = {"fontsize": 9, "va": "top", "ha": "left", "color": colour}
+            axes.text(column + 0.98, 1.18 * line + 0.02, str(answer), **place)
+    axes.set(xlim=(-1.1, 10.2), ylim=(5.8, 0))
+    axes.set_aspect("equal")
+    axes.axis("off")
     return drawing
 
 
-def _examples_caption(epsilon: float) -> str:
-    return (
-        f"The first test image of each digit and PGD examples at ε = {epsilon:g}. Above each: the "
-        "attacked network's answer, red where wrong. Changes: red adds ink, blue takes it away."
-    )
+def _draw_line(axes: Any, line: int, label: str, shown: Tensor, colours: str = "gray_r") -> None:
+    """Ten images side by side, shape (10, 1, h, w), in the figure's row `line`."""
+    top = 1.18 * line
+    for column, image in enumerate(shown):
+        extent = (column, column + 0.95, top + 0.95, top)
+        axes.imshow(image[0], cmap=colours, vmin=0, vmax=1, extent=extent)
+    axes.text(-0.1, top + 0.47, label, ha="right", va="center", fontsize=9)
