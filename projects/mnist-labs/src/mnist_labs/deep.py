@@ -5,10 +5,10 @@ layer of width w shrinks the mean square of its input by about 1/6 (the weights'
 1 / (3 w), and half of the units are cut off), so that 60 layers leave 6⁻⁶⁰ of it, and as little of
 the gradient on its way back.
 
-*Initialisation* (He, Zhang, Ren, Sun, "Delving Deep into Rectifiers", 2015): weights of variance
-2 / w keep the mean square. *Normalisation* (Ioffe, Szegedy, "Batch Normalization", 2015) restores it
-after every layer, whatever the weights. *Residuals* (He et al., "Deep Residual Learning", 2016) add
-a layer's output to its input, so that the gradient has a way past it.
+*Initialisation* (He, Zhang, Ren, Sun, "Delving Deep into Rectifiers", 2015): weights of variance 2
+/ w keep the mean square. *Normalisation* (Ioffe, Szegedy, "Batch Normalization", 2015) restores it
+after every layer, whatever the weights. *Residuals* (He et al., "Deep Residual Learning", 2016)
+add a layer's output to its input, so that the gradient has a way past it.
 """
 
 from collections.abc import Iterator

@@ -17,6 +17,7 @@ References: Goodfellow, Shlens, Szegedy, "Explaining and Harnessing Adversarial 
 Madry et al., "Towards Deep Learning Models Resistant to Adversarial Attacks", 2018.
 """
 
+from functools import partial
 from typing import Annotated, Any, Literal
 
 import torch
@@ -48,20 +49,30 @@ PRESETS = {
         "warmup_epochs": 2,
         "batch_size": 128,
         "strong_images": 1000,
+        "strong_restarts": 3,
     },
 }
 CLAIMS = [
     Claim("clean_accuracy.plain", ">=", 0.98, presets=("full",)),
     Claim("pgd_accuracy.plain", "<=", 0.05, presets=("full",)),
     Claim("pgd_accuracy.robust", ">=", 0.85, presets=("full",)),
+    Claim("clean_accuracy.robust", ">=", 0.97, presets=("full",)),
+    Claim("pgd_minus_strong_pgd.robust", "<=", 0.05, presets=("full",)),
+    Claim("transfer_minus_pgd.robust", ">=", 0.0),
+    Claim("clean_accuracy.plain", ">=", 0.93, presets=("smoke", "default")),
+    Claim("clean_accuracy.robust", ">=", 0.93, presets=("smoke", "default")),
+    Claim("pgd_accuracy.plain", "<=", 0.35, presets=("smoke", "default")),
+    Claim("pgd_accuracy.robust", ">=", 0.55, presets=("smoke",)),
+    Claim("pgd_accuracy.robust", ">=", 0.72, presets=("default",)),
 ]
 
 STEPS = 40  # of the attack that both networks face; each of ε / 30, so that it can cross the ball
 STRONG_STEPS = 100  # of the stronger one, each of ε / 15
+PITCH = 1.18  # from one image to the next in the figure; an image is 1 wide
 
 EXAMPLES = (
-    "The first test image of each digit and PGD examples of the trained radius. At its "
-    "corner: the attacked network's answer, red where wrong. Changes: red adds ink, blue takes it away."
+    "The first test image of each digit and its PGD examples at the trained radius. Beside each: "
+    "the attacked network's answer, red where wrong. Changes: red adds ink, blue takes it away."
 )
 CURVES = "Accuracy on the first test images against ε; line: mean, band: all seeds."
 
@@ -70,9 +81,7 @@ def main(
     run: Run,
     *,
     data: Annotated[Literal["digits", "mnist"], "the data set"] = "digits",
-    epsilon: Annotated[
-        float, Gt(0), Le(0.5), "largest change of a pixel, black to white is 1"
-    ] = 0.15,
+    epsilon: Annotated[float, Gt(0), Le(0.5), "the largest change of a pixel"] = 0.15,
     plain_epochs: Annotated[int, Ge(1), "passes of the plain training"] = 20,
     epochs: Annotated[int, Ge(1), "passes of the adversarial training"] = 60,
     warmup_epochs: Annotated[int, Ge(0), "passes in which the training radius grows"] = 15,
@@ -86,29 +95,12 @@ def main(
     images = load_images(run, data)
     few = images.first(len(images.y_train), strong_images)
     radii = [epsilon * i / 6 for i in range(11)]
+    train = partial(_train, run, images, batch_size=batch_size, learning_rate=learning_rate)
+    harden = partial(train, epsilon=epsilon, warmup_epochs=warmup_epochs, train_steps=train_steps)
     scores = []
     for seed in run.seeds(seeds):
-        plain = _train(
-            run,
-            f"plain-{seed}",
-            images,
-            seed,
-            epochs=plain_epochs,
-            batch_size=batch_size,
-            learning_rate=learning_rate,
-        )
-        robust = _train(
-            run,
-            f"robust-{seed}",
-            images,
-            seed,
-            epochs=epochs,
-            batch_size=batch_size,
-            learning_rate=learning_rate,
-            epsilon=epsilon,
-            warmup_epochs=warmup_epochs,
-            train_steps=train_steps,
-        )
+        plain = train(f"plain-{seed}", seed, epochs=plain_epochs)
+        robust = harden(f"robust-{seed}", seed, epochs=epochs)
         store = run.checkpoint(f"scores-{seed}")
         score = store.load()
         if score is None:
@@ -134,8 +126,8 @@ def main(
 
 def _train(
     run: Run,
-    name: str,
     images: Images,
+    name: str,
     seed: int,
     *,
     epochs: int,
@@ -270,7 +262,7 @@ def _draw_examples(
     """The first test image of each digit, and what PGD makes of it against either network."""
     rows = [int((images.y_test == digit).nonzero()[0, 0]) for digit in range(10)]
     x, y = images.x_test[rows], images.y_test[rows]
-    drawing, axes = plots.figure(width=7.6, height=4.8)
+    drawing, axes = plots.figure(width=7.6, height=3.5)
     _draw_line(axes, 0, "clean", x)
     for line, name, net in ((1, "plain", plain), (3, "robust", robust)):
         generator = Generator().manual_seed(seed)
@@ -280,8 +272,8 @@ def _draw_examples(
         for column, answer in enumerate(predict(net, moved).argmax(1).tolist()):
             colour = plots.PALETTE[3] if answer != y[column] else "#20242c"
             place = {"fontsize": 9, "va": "top", "ha": "left", "color": colour}
-            axes.text(column + 0.98, 1.18 * line + 0.02, str(answer), **place)
-    axes.set(xlim=(-1.1, 10.2), ylim=(5.8, 0))
+            axes.text(PITCH * column + 1.01, PITCH * line, str(answer), **place)
+    axes.set(xlim=(-1.9, 10 * PITCH), ylim=(5 * PITCH, 0))
     axes.set_aspect("equal")
     axes.axis("off")
     return drawing
@@ -289,8 +281,8 @@ def _draw_examples(
 
 def _draw_line(axes: Any, line: int, label: str, shown: Tensor, colours: str = "gray_r") -> None:
     """Ten images side by side, shape (10, 1, h, w), in the figure's row `line`."""
-    top = 1.18 * line
+    top = PITCH * line
     for column, image in enumerate(shown):
-        extent = (column, column + 0.95, top + 0.95, top)
+        extent = (PITCH * column, PITCH * column + 1, top + 1, top)
         axes.imshow(image[0], cmap=colours, vmin=0, vmax=1, extent=extent)
-    axes.text(-0.1, top + 0.47, label, ha="right", va="center", fontsize=9)
+    axes.text(-0.1, top + 0.5, label, ha="right", va="center", fontsize=9)

@@ -29,12 +29,19 @@ from mnist_labs.images import Images, load_images
 from mnist_labs.training import History, accuracy, fit, predict
 
 PRESETS = {
-    "smoke": {"epochs": 10, "rounds": 2, "seeds": 1},
+    "smoke": {"epochs": 8, "rounds": 3, "seeds": 1},
     "default": {},
     "full": {"data": "mnist", "epochs": 6, "rounds": 1, "batch_size": 64},
 }
 CLAIMS = [
     Claim("sum_accuracy.two", ">=", 0.95, presets=("full",)),
+    Claim("digit_accuracy.two", ">=", 0.98, presets=("full",)),
+    Claim("sum_accuracy.four", ">=", 0.93, presets=("full",)),
+    Claim("sum_accuracy.two", ">=", 0.90, presets=("default",)),
+    Claim("digit_accuracy.two", ">=", 0.95, presets=("default",)),
+    Claim("sum_accuracy.four", ">=", 0.80, presets=("default",)),
+    Claim("sum_accuracy.two", ">=", 0.85, presets=("smoke",)),
+    Claim("digit_accuracy.two", ">=", 0.92, presets=("smoke",)),
 ]
 
 COUNTS = {"one": 1, "two": 2, "four": 4}
@@ -94,7 +101,7 @@ def main(
 
 EXAMPLES = (
     "Test pairs and the likeliest sum after training on sums of two; the digits read are in "
-    "brackets. Lower row: the first sums that were missed, with the true sum."
+    "brackets. Lower row: the first sums that were missed."
 )
 LEARNING = "Share of test digits read rightly after each epoch; line: mean, band: all seeds."
 CONFUSION = (
@@ -164,7 +171,9 @@ def _draw_examples(model: SumNetwork, test: SumImages, columns: int = 8) -> Figu
         for cell, row in zip(line, rows.tolist(), strict=False):
             cell.imshow(test.x[row, 0], cmap="gray_r", vmin=0, vmax=1)
             digits = "+".join(str(int(digit)) for digit in read[row])
-            title = f"{int(sums[row])}  ({digits})" + ("" if right else f"\nnot {int(test.y[row])}")
+            title = f"{int(sums[row])}  ({digits})" + (
+                "" if right else f"\ntrue: {int(test.y[row])}"
+            )
             colour = "#20242c" if right else plots.PALETTE[3]
             cell.set_title(title, loc="center", fontsize=8.5, fontweight="normal", color=colour)
     return drawing

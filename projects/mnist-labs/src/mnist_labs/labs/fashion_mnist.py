@@ -1,8 +1,8 @@
 """Tell ten kinds of clothes apart at 92 %, and see which ones look alike.
 
-Fashion-MNIST (Xiao, Rasul, Vollgraf, 2017) has the format of MNIST and none of its ease: a shirt, a
-pullover and a coat of 28×28 grey pixels differ by little. A small convolutional network with shifted
-and mirrored images does what a large dense network cannot.
+Fashion-MNIST (Xiao, Rasul, Vollgraf, 2017) has the format of MNIST and none of its ease: a shirt,
+a pullover and a coat of 28×28 grey pixels differ by little. A small convolutional network with
+shifted and mirrored images does what a large dense network cannot.
 
 Look at the confusion matrix: where the network errs, the classes err in pairs, and most errors are
 between the four kinds of tops. The split is the data set's own.
@@ -12,9 +12,9 @@ from typing import Annotated
 
 import torch
 from annotated_types import Ge, Gt
+from groundwork import Claim, Run, plots
 from torch import Generator, Tensor
 
-from groundwork import Claim, Run, plots
 from mnist_labs.augmentation import random_flip, random_shift
 from mnist_labs.images import DataName, Images, load_images
 from mnist_labs.models import SmallCNN, count_parameters

@@ -3,11 +3,11 @@
 Three things carry a small convolutional network from 99 % to 99.5 %: augmentation, a learning rate
 that rises and falls once, and weights averaged over the last steps.
 
-*Augmentation.* Every image is rotated, scaled, sheared and shifted a little, anew in every epoch, so
-that the network never sees the same picture twice. *One cycle.* The learning rate climbs for a fifth
-of the steps and falls to nothing by a cosine (Smith, Topin, "Super-Convergence", 2018); the large
-rates in the middle regularise, the small ones at the end settle. *Averaging.* The test is taken with
-an exponential moving average of the weights (Polyak, Juditsky, 1992).
+*Augmentation.* Every image is rotated, scaled, sheared and shifted a little, anew in every epoch,
+so that the network never sees the same picture twice. *One cycle.* The learning rate climbs for a
+fifth of the steps and falls to nothing by a cosine (Smith, Topin, "Super-Convergence", 2018); the
+large rates in the middle regularise, the small ones at the end settle. *Averaging.* The test is
+taken with an exponential moving average of the weights (Polyak, Juditsky, 1992).
 
 The forward pass runs in bfloat16 where that is asked for, with weights kept in float32. Look at the
 figure: what is still misread after training is often hard for a person too.
@@ -19,9 +19,9 @@ from typing import Annotated
 
 import torch
 from annotated_types import Ge, Gt, Le
+from groundwork import Claim, Run, plots
 from torch import nn
 
-from groundwork import Claim, Run, plots
 from mnist_labs.augmentation import random_affine
 from mnist_labs.images import DataName, Images, load_images
 from mnist_labs.models import SmallCNN, count_parameters

@@ -14,8 +14,8 @@ from typing import Annotated
 
 import torch
 from annotated_types import Ge, Gt
-
 from groundwork import Claim, Run, plots
+
 from mnist_labs.augmentation import random_shift
 from mnist_labs.images import DataName, Images, load_images
 from mnist_labs.models import TinyNet, count_parameters
