@@ -3,8 +3,9 @@ import itertools
 import numpy as np
 import pytest
 import torch
-from mnist_labs.digit_sums import SumNetwork, log_sum_distribution, side_by_side
 from torch import Generator, Tensor
+
+from mnist_labs.digit_sums import SumNetwork, log_sum_distribution, side_by_side
 
 
 def random_log_digits(rows: int, count: int) -> Tensor:

@@ -1,8 +1,8 @@
 """The idx format, in which MNIST and its relatives come.
 
-A file is two zero bytes, a byte for the type of the values, a byte for the number of dimensions, each
-dimension as a big-endian 32-bit number, and then the values, the last dimension running fastest
-(LeCun, Cortes, Burges, "The MNIST database", 1998). It may be compressed by gzip.
+A file is two zero bytes, a byte for the type of the values, a byte for the number of dimensions,
+each dimension as a big-endian 32-bit number, and then the values, the last dimension running
+fastest (LeCun, Cortes, Burges, "The MNIST database", 1998). It may be compressed by gzip.
 """
 
 import gzip

@@ -9,8 +9,9 @@ from typing import Literal
 
 import numpy as np
 import torch
-from groundwork import Run
 from torch import Tensor
+
+from groundwork import Run
 
 DataName = Literal["digits", "mnist", "fashion_mnist"]
 

@@ -1,4 +1,4 @@
-"""EMNIST's letters from the idx files that the user has (Cohen, Afshar, Tapson, van Schaik, 2017)."""
+"""EMNIST's letters from the user's idx files (Cohen, Afshar, Tapson, van Schaik, 2017)."""
 
 from pathlib import Path
 

@@ -1,8 +1,8 @@
 """From files to batches: a data set, samplers, and a batcher that works on the whole of it at once.
 
 PyTorch's `DataLoader` asks the data set for one item at a time and stacks the items into a batch.
-That is right where an item is a file to read and decode. Where everything fits into memory, the same
-batch is one gather of rows, and the thousands of small steps fall away.
+That is right where an item is a file to read and decode. Where everything fits into memory, the
+same batch is one gather of rows, and the thousands of small steps fall away.
 """
 
 from collections.abc import Callable, Iterator, Sequence

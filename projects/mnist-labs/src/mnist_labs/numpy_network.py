@@ -14,6 +14,7 @@ operations on the whole of it. Every array is allocated once, and every operatio
 products, which the BLAS does as fast for NumPy as for anybody.
 """
 
+import itertools
 from collections.abc import Iterator, Sequence
 
 import numpy as np
@@ -38,7 +39,7 @@ class Network:
         if len(sizes) < 2 or min(sizes) < 1:
             raise ValueError(f"sizes={tuple(sizes)}: two or more positive whole numbers are taken")
         self.sizes = tuple(sizes)
-        pairs = list(zip(sizes[:-1], sizes[1:], strict=True))
+        pairs = list(itertools.pairwise(sizes))
         count = sum(inputs * outputs + outputs for inputs, outputs in pairs)
         self.parameters: Array = np.zeros(count, dtype)
         self.gradient: Array = np.zeros(count, dtype)
@@ -50,7 +51,7 @@ class Network:
 
     def _views(self, vector: Array) -> tuple[list[Array], list[Array]]:
         weights, biases, start = [], [], 0
-        for inputs, outputs in zip(self.sizes[:-1], self.sizes[1:], strict=True):
+        for inputs, outputs in itertools.pairwise(self.sizes):
             end = start + inputs * outputs
             weights.append(vector[start:end].reshape(inputs, outputs))
             biases.append(vector[end : end + outputs])

@@ -22,10 +22,10 @@ from typing import Annotated, Any, Literal
 
 import torch
 from annotated_types import Ge, Gt, Le
-from groundwork import Claim, Run, plots
 from matplotlib.figure import Figure
 from torch import Generator, Tensor, nn
 
+from groundwork import Claim, Run, plots
 from mnist_labs.attacks import AdversarialBatches, fgsm, pgd, small_network, withstands_pgd
 from mnist_labs.images import Images, load_images
 from mnist_labs.training import accuracy, fit, predict

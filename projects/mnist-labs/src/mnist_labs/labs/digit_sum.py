@@ -19,11 +19,11 @@ from typing import Annotated, Any, Literal
 
 import torch
 from annotated_types import Ge, Gt
-from groundwork import Claim, Run, plots
 from matplotlib.figure import Figure
 from torch import Generator, Tensor
 from torch.nn.functional import nll_loss
 
+from groundwork import Claim, Run, plots
 from mnist_labs.digit_sums import SumImages, SumNetwork, side_by_side
 from mnist_labs.images import Images, load_images
 from mnist_labs.training import History, accuracy, fit, predict

@@ -51,8 +51,8 @@ def main(
         original = load_images(run, "digits")
         same = (images.x_test - original.x_test).abs().max() < 1 / 255
         run.metric("upright", float(same and torch.equal(images.y_test, original.y_test)))
-    scores = []
-    for seed in run.seeds(seeds):
+
+    def train(seed: int) -> SmallCNN:
         torch.manual_seed(seed)
         model = SmallCNN(width, len(images.classes)).to(memory_format=torch.channels_last)
         optimizer = torch.optim.AdamW(model.parameters(), lr=learning_rate)
@@ -69,9 +69,13 @@ def main(
             ),
             seed=seed,
             checkpoint=run.checkpoint(f"seed-{seed}"),
-            progress=lambda it, seed=seed: run.progress(it, label=f"seed {seed}"),
+            progress=lambda passes: run.progress(passes, label=f"seed {seed}"),
         )
-        scores.append(accuracy(model, images.x_test, images.y_test))
+        return model
+
+    models = [train(seed) for seed in run.seeds(seeds)]
+    model = models[-1]
+    scores = [accuracy(each, images.x_test, images.y_test) for each in models]
     run.metric("test_accuracy", scores)
     read = predict(model, images.x_test[:16]).argmax(1)
     titles = [

@@ -12,17 +12,24 @@ from typing import Annotated
 
 import torch
 from annotated_types import Ge, Gt
-from groundwork import Claim, Run, plots
 from torch import Generator, Tensor
 
+from groundwork import Claim, Run, plots
 from mnist_labs.augmentation import random_flip, random_shift
 from mnist_labs.images import DataName, Images, load_images
 from mnist_labs.models import SmallCNN, count_parameters
-from mnist_labs.training import accuracy, fit, predict
+from mnist_labs.training import History, accuracy, fit, predict
 
 PRESETS = {
-    "smoke": {"epochs": 4, "width": 8, "seeds": 1, "bf16": False, "mirror": False},
-    "default": {"epochs": 20, "width": 16, "bf16": False, "mirror": False},
+    "smoke": {
+        "epochs": 6,
+        "width": 8,
+        "batch_size": 32,
+        "seeds": 1,
+        "bf16": False,
+        "mirror": False,
+    },
+    "default": {"epochs": 20, "width": 16, "batch_size": 32, "bf16": False, "mirror": False},
     "full": {"data": "fashion_mnist"},
 }
 CLAIMS = [
@@ -51,8 +58,7 @@ def main(
         shifted = random_shift(x, generator, pixels=1)
         return random_flip(shifted, generator) if mirror else shifted
 
-    scores, seconds = [], []
-    for seed in run.seeds(seeds):
+    def train(seed: int) -> tuple[SmallCNN, History]:
         torch.manual_seed(seed)
         model = SmallCNN(width, len(images.classes)).to(memory_format=torch.channels_last)
         optimizer = torch.optim.AdamW(model.parameters(), lr=learning_rate, weight_decay=0.02)
@@ -71,14 +77,16 @@ def main(
             precision=torch.bfloat16 if bf16 else torch.float32,
             seed=seed,
             checkpoint=run.checkpoint(f"seed-{seed}"),
-            progress=lambda it, seed=seed: run.progress(it, label=f"seed {seed}"),
+            progress=lambda passes: run.progress(passes, label=f"seed {seed}"),
         )
-        scores.append(accuracy(model, images.x_test, images.y_test))
-        seconds.append(history.seconds[-1])
+        return model, history
+
+    trained = [train(seed) for seed in run.seeds(seeds)]
+    scores = [accuracy(model, images.x_test, images.y_test) for model, _ in trained]
     run.metric("test_accuracy", scores)
-    run.metric("training_seconds", seconds, unit="s")
-    run.metric("parameters", count_parameters(model))
-    draw(run, images, model)
+    run.metric("training_seconds", [history.seconds[-1] for _, history in trained], unit="s")
+    run.metric("parameters", count_parameters(trained[-1][0]))
+    draw(run, images, trained[-1][0])
 
 
 def draw(run: Run, images: Images, model: torch.nn.Module) -> None:

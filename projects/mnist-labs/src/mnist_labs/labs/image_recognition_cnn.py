@@ -19,17 +19,17 @@ from typing import Annotated
 
 import torch
 from annotated_types import Ge, Gt, Le
-from groundwork import Claim, Run, plots
 from torch import nn
 
+from groundwork import Claim, Run, plots
 from mnist_labs.augmentation import random_affine
 from mnist_labs.images import DataName, Images, load_images
 from mnist_labs.models import SmallCNN, count_parameters
-from mnist_labs.training import accuracy, fit, predict
+from mnist_labs.training import History, accuracy, fit, predict
 
 PRESETS = {
-    "smoke": {"epochs": 4, "width": 8, "seeds": 1, "bf16": False},
-    "default": {"epochs": 30, "width": 16, "bf16": False},
+    "smoke": {"epochs": 6, "width": 8, "batch_size": 32, "decay": 0.9, "seeds": 1, "bf16": False},
+    "default": {"epochs": 20, "width": 16, "batch_size": 32, "decay": 0.98, "bf16": False},
     "full": {"data": "mnist"},
 }
 CLAIMS = [
@@ -43,7 +43,7 @@ def main(
     run: Run,
     *,
     data: Annotated[DataName, "the data set"] = "digits",
-    epochs: Annotated[int, Ge(1), "passes over the training set"] = 11,
+    epochs: Annotated[int, Ge(1), "passes over the training set"] = 8,
     width: Annotated[int, Ge(1), "channels of the first convolution"] = 32,
     batch_size: Annotated[int, Ge(1), "images a step"] = 128,
     learning_rate: Annotated[float, Gt(0), "the top of the cycle"] = 0.01,
@@ -54,8 +54,8 @@ def main(
 ) -> None:
     """Train and test for each seed; see the module's docstring."""
     images = load_images(run, data)
-    scores, seconds = [], []
-    for seed in run.seeds(seeds):
+
+    def train(seed: int) -> tuple[nn.Module, History]:
         torch.manual_seed(seed)
         model = SmallCNN(width, len(images.classes)).to(memory_format=torch.channels_last)
         optimizer = torch.optim.AdamW(model.parameters(), lr=learning_rate, weight_decay=0.01)
@@ -63,12 +63,10 @@ def main(
         average = torch.optim.swa_utils.AveragedModel(
             model, multi_avg_fn=torch.optim.swa_utils.get_ema_multi_avg_fn(decay), use_buffers=True
         )
-        optimizer.register_step_post_hook(
-            lambda *_, model=model, to=average: to.update_parameters(model)
-        )
-        trained = WithAverage(model, average)
+        optimizer.register_step_post_hook(lambda *_: average.update_parameters(model))
+        both = WithAverage(model, average)
         history = fit(
-            trained,
+            both,
             images.x_train,
             images.y_train,
             epochs=epochs,
@@ -82,16 +80,17 @@ def main(
             precision=torch.bfloat16 if bf16 else torch.float32,
             seed=seed,
             checkpoint=run.checkpoint(f"seed-{seed}"),
-            progress=lambda it, seed=seed: run.progress(it, label=f"seed {seed}"),
-            on_epoch=lambda _, model=trained: accuracy(model, images.x_test, images.y_test),
+            progress=lambda passes: run.progress(passes, label=f"seed {seed}"),
+            on_epoch=lambda _: accuracy(both, images.x_test, images.y_test),
         )
-        scores.append(history.notes[-1])
-        seconds.append(history.seconds[-1])
-        curve = history.notes
-    run.metric("test_accuracy", scores)
-    run.metric("training_seconds", seconds, unit="s")
-    run.metric("parameters", count_parameters(model))
-    draw(run, images, trained, curve)
+        return both, history
+
+    trained = [train(seed) for seed in run.seeds(seeds)]
+    run.metric("test_accuracy", [history.notes[-1] for _, history in trained])
+    run.metric("training_seconds", [history.seconds[-1] for _, history in trained], unit="s")
+    network, history = trained[-1]
+    run.metric("parameters", count_parameters(network.get_submodule("model")))
+    draw(run, images, network, history.notes)
 
 
 class WithAverage(nn.Module):

@@ -14,11 +14,11 @@ from typing import Annotated
 import numpy as np
 import torch
 from annotated_types import Ge, Gt
-from groundwork import Claim, Run, plots
-from groundwork.run import Stopwatch
 from torch import nn
 from torch.nn.functional import cross_entropy
 
+from groundwork import Claim, Run, plots
+from groundwork.run import Stopwatch
 from mnist_labs.images import DataName, load_images
 from mnist_labs.numpy_network import Adam, Network, batches, train_epoch
 
@@ -98,7 +98,7 @@ def gradient_error(x: np.ndarray, y: np.ndarray, rng: np.random.Generator) -> fl
     network = Network((x.shape[1], 24, 16, 10), rng, np.float64)
     network.loss_and_gradient(x.astype(np.float64), y)
     h = torch.from_numpy(x).double()
-    leaves = []
+    leaves: list[torch.Tensor] = []
     for weight, bias in zip(network.weights, network.biases, strict=True):
         pair = [torch.from_numpy(part.copy()).requires_grad_() for part in (weight, bias)]
         h = (torch.relu(h) if leaves else h) @ pair[0] + pair[1]

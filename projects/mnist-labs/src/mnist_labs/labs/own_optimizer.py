@@ -17,10 +17,10 @@ from typing import Annotated, Any
 
 import torch
 from annotated_types import Ge, Gt, Lt
-from groundwork import Claim, Run, plots
 from torch import nn
 from torch.nn.functional import cross_entropy
 
+from groundwork import Claim, Run, plots
 from mnist_labs.images import DataName, Images, load_images
 from mnist_labs.optimizers import Adam, Concord, Lion, Momentum
 from mnist_labs.training import accuracy
@@ -152,7 +152,7 @@ def parity(ours: Callable[..., Any], theirs: Callable[..., Any], **options: floa
             optimizer.step()
         models.append(model)
     pairs = zip(models[0].parameters(), models[1].parameters(), strict=True)
-    return max(float((a - b).abs().max()) for a, b in pairs)
+    return max(float((a - b).detach().abs().max()) for a, b in pairs)
 
 
 def compare_step_times(run: Run, pixels: int, hidden: int) -> None:

@@ -19,7 +19,7 @@ import torch
 from groundwork import Claim, Run, plots
 from mnist_labs.exercises import EXERCISES, mark, mark_all, read_answers, write_worksheet
 
-PRESETS = {"smoke": {}, "default": {}}
+PRESETS: dict[str, dict[str, str]] = {"smoke": {}, "default": {}, "full": {}}
 CLAIMS = [
     Claim("reference_solutions_right", "==", 1),
     Claim("wrong_solutions_caught", "==", 1),
@@ -75,5 +75,5 @@ def draw(run: Run) -> None:
     run.figure(
         "strides",
         figure,
-        caption="Three views of the same twelve numbers; the number in a cell is its place in memory",
+        caption="Three views of the same twelve numbers; each cell shows its place in memory",
     )

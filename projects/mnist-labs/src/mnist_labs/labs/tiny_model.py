@@ -14,8 +14,8 @@ from typing import Annotated
 
 import torch
 from annotated_types import Ge, Gt
-from groundwork import Claim, Run, plots
 
+from groundwork import Claim, Run, plots
 from mnist_labs.augmentation import random_shift
 from mnist_labs.images import DataName, Images, load_images
 from mnist_labs.models import TinyNet, count_parameters
@@ -48,29 +48,33 @@ def main(
     """Train and test for each seed; see the module's docstring."""
     images = load_images(run, data)
     histories: list[History] = []
-    for seed in run.seeds(seeds):
+
+    def train(seed: int) -> TinyNet:
         torch.manual_seed(seed)
         model = TinyNet(width, len(images.classes)).to(memory_format=torch.channels_last)
         optimizer = torch.optim.AdamW(model.parameters(), lr=learning_rate)
         steps = epochs * max(1, len(images.x_train) // batch_size)
-        histories.append(
-            fit(
-                model,
-                images.x_train,
-                images.y_train,
-                epochs=epochs,
-                batch_size=batch_size,
-                optimizer=optimizer,
-                schedule=torch.optim.lr_scheduler.OneCycleLR(
-                    optimizer, learning_rate, total_steps=steps
-                ),
-                augment=lambda x, g: random_shift(x, g, pixels=1),
-                seed=seed,
-                checkpoint=run.checkpoint(f"seed-{seed}"),
-                progress=lambda it, seed=seed: run.progress(it, label=f"seed {seed}"),
-                on_epoch=lambda _, model=model: accuracy(model, images.x_test, images.y_test),
-            )
+        history = fit(
+            model,
+            images.x_train,
+            images.y_train,
+            epochs=epochs,
+            batch_size=batch_size,
+            optimizer=optimizer,
+            schedule=torch.optim.lr_scheduler.OneCycleLR(
+                optimizer, learning_rate, total_steps=steps
+            ),
+            augment=lambda x, generator: random_shift(x, generator, pixels=1),
+            seed=seed,
+            checkpoint=run.checkpoint(f"seed-{seed}"),
+            progress=lambda passes: run.progress(passes, label=f"seed {seed}"),
+            on_epoch=lambda _: accuracy(model, images.x_test, images.y_test),
         )
+        histories.append(history)
+        return model
+
+    models = [train(seed) for seed in run.seeds(seeds)]
+    model = models[-1]
     run.metric("parameters", count_parameters(model))
     run.metric("test_accuracy", [history.notes[-1] for history in histories])
     if all(max(history.notes) >= 0.98 for history in histories):

@@ -14,8 +14,8 @@ from typing import Annotated
 
 import torch
 from annotated_types import Ge, Gt
-from groundwork import Claim, Run, plots
 
+from groundwork import Claim, Run, plots
 from mnist_labs.deep import REPAIRS, DeepNet, gradient_norms
 from mnist_labs.images import DataName, Images, load_images
 from mnist_labs.training import accuracy, fit
