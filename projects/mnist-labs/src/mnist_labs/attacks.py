@@ -58,15 +58,17 @@ def random_start(x: Tensor, epsilon: float, generator: Generator) -> Tensor:
     return (x + noise).clamp(0, 1)
 
 
-def fgsm(model: nn.Module, x: Tensor, y: Tensor, epsilon: float) -> Tensor:
+def fgsm(
+    model: nn.Module, x: Tensor, y: Tensor, epsilon: float, *, batch_size: int = 500
+) -> Tensor:
     """One step of size ε along the sign of the gradient (Goodfellow et al., 2015).
 
     For a model whose loss grows with a linear function of the pixels it is the worst change of
     that size; for a deep network it is a first-order guess. Returns images of x's shape.
     """
     _check(x, epsilon)
-    _, gradient = logits_and_gradient(model, x, y)
-    return project(x + epsilon * gradient.sign(), x, epsilon)
+    parts = [logits_and_gradient(model, *part)[1] for part in _batches(x, y, batch_size)]
+    return project(x + epsilon * torch.cat(parts).sign(), x, epsilon)
 
 
 def pgd(

@@ -44,14 +44,17 @@ def read_idx(path: Path | str) -> NDArray:
         raise IdxError(f"{path}: ends within its header of {start} bytes")
     shape = [int(size) for size in np.frombuffer(content, ">u4", dimensions, offset=4)]
     dtype = np.dtype(TYPES[kind])
-    expected = start + math.prod(shape) * dtype.itemsize
+    expected = start + math.prod(shape) * dtype.itemsize  # whole numbers: it cannot overflow
     if len(content) != expected:
         what = "cut short" if len(content) < expected else "too long"
         raise IdxError(
             f"{path}: {what}: {len(content):,} bytes where the shape "
             f"{' × '.join(map(str, shape))} takes {expected:,}"
         )
-    values = np.frombuffer(content, dtype, offset=start).reshape(shape)
+    try:
+        values = np.frombuffer(content, dtype, offset=start).reshape(shape)
+    except ValueError as error:  # no values, but more or larger dimensions than an array can have
+        raise IdxError(f"{path}: no array has the shape {' × '.join(map(str, shape))}") from error
     return values.astype(dtype.newbyteorder("="))
 
 
@@ -87,4 +90,7 @@ def _read(path: Path) -> bytes:
         raise IdxError(f"{path}: a broken gzip file ({error})") from error
     if not inflated.eof:
         raise IdxError(f"{path}: a gzip file that is cut short")
+    if inflated.unused_data:
+        extra = len(inflated.unused_data)
+        raise IdxError(f"{path}: {extra:,} bytes after the end of the gzip; none are taken")
     return result

@@ -27,6 +27,11 @@ def load_letters(folder: Path) -> Images:
     for part, (image_name, label_name) in NAMES.items():
         images = read_idx(_find(folder, image_name))
         labels = read_idx(_find(folder, label_name)).astype(np.int64)
+        if images.ndim != 3 or images.dtype != np.uint8 or labels.ndim != 1:
+            raise IdxError(
+                f"{folder}: {images.dtype} images of {images.ndim} and labels of {labels.ndim} "
+                f"dimensions in the {part} part; unsigned bytes of three and one are taken"
+            )
         if len(images) != len(labels):
             raise IdxError(
                 f"{folder}: {len(images)} images and {len(labels)} labels of the {part} part; "
@@ -44,12 +49,16 @@ def load_letters(folder: Path) -> Images:
     return Images("emnist-letters", *parts["train"], *parts["test"], classes)
 
 
+def wanted_files() -> list[str]:
+    """The names of the four files, as a person should look for them."""
+    return [f"{name}[.gz]" for pair in NAMES.values() for name in pair]
+
+
 def _find(folder: Path, name: str) -> Path:
     for path in (folder / f"{name}.gz", folder / name):
         if path.is_file():
             return path
-    wanted = ", ".join(f"{each}[.gz]" for pair in NAMES.values() for each in pair)
     raise UsageError(
         f"{folder} holds no {name}[.gz]; the letters split of EMNIST (published by NIST) has four "
-        f"files: {wanted}"
+        f"files: {', '.join(wanted_files())}"
     )

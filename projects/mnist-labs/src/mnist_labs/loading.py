@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import torch
 from torch import Generator, Tensor
-from torch.utils.data import Dataset, Sampler
+from torch.utils.data import DataLoader, Dataset, Sampler
 
 from mnist_labs.idx import IdxError, read_idx
 
@@ -31,6 +31,8 @@ class IdxDataset(Dataset[tuple[Tensor, int]]):
         self.transform = transform
         if self.images.ndim != 3 or self.labels.ndim != 1:
             raise IdxError(f"{images} and {labels}: three and one dimensions are taken")
+        if self.images.dtype != torch.uint8:
+            raise IdxError(f"{images}: {self.images.dtype} pixels; unsigned bytes are taken")
         if len(self.images) != len(self.labels):
             raise IdxError(
                 f"{images} holds {len(self.images)} images and {labels} {len(self.labels)} labels; "
@@ -66,6 +68,14 @@ class ShuffledSampler(Sampler[int]):
         return torch.randperm(self.count, generator=generator)
 
 
+class OrderedSampler(ShuffledSampler):
+    """All indices as they come, in each epoch."""
+
+    def order(self) -> Tensor:
+        """0 … count - 1."""
+        return torch.arange(self.count)
+
+
 class BalancedSampler(ShuffledSampler):
     """As many draws of each class as of the rarest, in a random order, new for each epoch."""
 
@@ -90,9 +100,22 @@ def collate(items: Sequence[tuple[Tensor, int]]) -> tuple[Tensor, Tensor]:
     return torch.stack(images), torch.tensor(labels)
 
 
-def seed_worker(worker: int) -> None:
-    """Give each worker process random numbers of its own, decided by the loader's seed."""
-    np.random.default_rng(torch.initial_seed() % 2**32 + worker)
+def make_loader(
+    dataset: IdxDataset, batch_size: int, sampler: Sampler[int], *, workers: int = 0, seed: int = 0
+) -> DataLoader[tuple[Tensor, Tensor]]:
+    """PyTorch's loader over the data set.
+
+    `seed` decides the generator from which each worker process draws a seed of its own, so that
+    random transforms differ between the workers and not between runs.
+    """
+    return DataLoader(
+        dataset,
+        batch_size,
+        sampler=sampler,
+        collate_fn=collate,
+        num_workers=workers,
+        generator=Generator().manual_seed(seed),
+    )
 
 
 class MemoryBatches:
@@ -100,7 +123,8 @@ class MemoryBatches:
 
     Parameters
     ----------
-    dataset : its images are scaled once, to float32 in [0, 1].
+    dataset : its images are scaled once, to float32 in [0, 1]. One with a `transform`, which
+        works on single images, is refused with a ValueError.
     batch_size : the last batch may be smaller.
     sampler : gives each epoch's order.
     augment : changes a whole batch of images at once.
@@ -116,6 +140,10 @@ class MemoryBatches:
         sampler: ShuffledSampler,
         augment: Callable[[Tensor], Tensor] | None = None,
     ) -> None:
+        if dataset.transform:
+            raise ValueError("the data set has a transform of single images; give augment instead")
+        if batch_size < 1:
+            raise ValueError(f"batch_size {batch_size}: at least 1 is taken")
         self.images = dataset.images.to(torch.float32).div_(255).unsqueeze(1)
         self.labels = dataset.labels
         self.batch_size, self.sampler, self.augment = batch_size, sampler, augment

@@ -26,6 +26,11 @@ def _with(*rows: tuple[tuple[int, ...], Any]) -> Callable[[], Sequence[tuple[Any
     return lambda: [(_numbers(*shape), value) for shape, value in rows]
 
 
+def _clear_a_copy(x: Tensor) -> Tensor:
+    x[x < 0].zero_()  # a mask gives a copy
+    return x
+
+
 EXERCISES = [
     Exercise(
         "rows_as_columns",
@@ -40,7 +45,7 @@ EXERCISES = [
         "Every second element of a vector x, from the first one on.",
         lambda x: x[::2],
         _tensors((4,), (5,), (1,)),
-        [lambda x: x[1::2], lambda x: x[: (len(x) + 1) // 2]],
+        [lambda x: x[1::2], lambda x: x[: (len(x) + 1) // 2], lambda x: x[::2].clone()],
         view=True,
     ),
     Exercise(
@@ -52,6 +57,7 @@ EXERCISES = [
             lambda x, k: x[: len(x) // k * k].reshape(-1, k),
             lambda x, k: torch.stack([x[i : i + k] for i in range(len(x) - k + 1)]),
             lambda x, k: x.as_strided((len(x) - k, k), (1, 1)),
+            lambda x, k: x.as_strided((len(x) - k + 1, k), (1, 1)),
         ],
         view=True,
     ),
@@ -65,11 +71,16 @@ EXERCISES = [
     ),
     Exercise(
         "flatten_images",
-        "Images x (n, c, h, w) as rows, shape (n, c h w).",
+        "Contiguous images x (n, c, h, w) as rows, shape (n, c h w).",
         lambda x: x.flatten(1),
         _tensors((2, 1, 3, 3), (1, 3, 2, 4)),
-        [lambda x: x.flatten(), lambda x: x.permute(0, 2, 3, 1).flatten(1)],
+        [
+            lambda x: x.flatten(),
+            lambda x: x.permute(0, 2, 3, 1).flatten(1),
+            lambda x: x.flatten(1).clone(),
+        ],
         view=True,
+        strided=False,
     ),
     Exercise(
         "channels_last",
@@ -169,10 +180,10 @@ EXERCISES = [
         "pick_by_label",
         "The entry x[i, y[i]] of each row of x (n, m), with labels y (n,); shape (n,).",
         lambda x, y: x.gather(1, y[:, None]).squeeze(1),
-        lambda: [(_numbers(n, 4), _numbers(n, dtype=torch.int64)) for n in (3, 5, 4, 1)],
+        lambda: [(_numbers(n, 4), _numbers(n, dtype=torch.int64)) for n in (1, 3, 4, 5)],
         [
-            lambda x, y: x[:, y].diagonal() if len(x) > 3 else x[:, 0],
-            lambda x, y: x[y, torch.arange(len(y))] if len(y) <= 4 else x[:, 0],
+            lambda x, y: x[:, y],
+            lambda x, y: x.gather(0, y[None, :]).squeeze(0),
         ],
     ),
     Exercise(
@@ -209,12 +220,19 @@ EXERCISES = [
     ),
     Exercise(
         "masked_mean",
-        "The mean of each row of x (n, m) over the entries where mask (n, m) is true; 0 for none.",
-        lambda x, mask: (x * mask).sum(1) / mask.sum(1).clamp(min=1),
-        lambda: [(_numbers(n, m), _numbers(n, m, seed=6) > 0) for n, m in ((3, 4), (6, 1), (2, 2))],
+        "The mean of each row of x (n, m) over the entries where mask (n, m) is true; 0 for none. "
+        "What the mask leaves out may be NaN.",
+        lambda x, mask: torch.where(mask, x, 0.0).sum(1) / mask.sum(1).clamp(min=1),
+        lambda: [
+            (torch.tensor([[2.0, 4.0, 6.0]]), torch.tensor([[True, False, True]])),
+            (torch.tensor([[1.0], [3.0]]), torch.tensor([[True], [False]])),
+            (torch.tensor([[1.0, torch.nan]]), torch.tensor([[True, False]])),
+            (_numbers(4, 5), _numbers(4, 5, seed=6) > 0),
+        ],
         [
-            lambda x, mask: (x * mask).mean(1),
-            lambda x, mask: (x * mask).sum(1) / mask.sum(1),
+            lambda x, mask: torch.where(mask, x, 0.0).mean(1),
+            lambda x, mask: torch.where(mask, x, 0.0).sum(1) / mask.sum(1),
+            lambda x, mask: (x * mask).sum(1) / mask.sum(1).clamp(min=1),
         ],
     ),
     Exercise(
@@ -227,5 +245,70 @@ EXERCISES = [
             lambda n: torch.ones(n, n).tril(),
             lambda n: torch.ones(n, n, dtype=torch.bool).tril(-1),
         ],
+    ),
+    Exercise(
+        "row_major_strides",
+        "The strides, in elements, of a contiguous tensor of this shape (a tuple, no size 0).",
+        lambda shape: torch.empty(shape, device="meta").stride(),
+        lambda: [((3,),), ((2, 3),), ((4, 1, 5),), ((2, 3, 4, 5),)],
+        [
+            lambda shape: (*shape[1:], 1),
+            lambda shape: tuple(torch.tensor((1, *shape[:-1])).cumprod(0).tolist()),
+        ],
+    ),
+    Exercise(
+        "image_windows",
+        "The k×k window at each place of x (h, w): s[i, j, a, b] = x[i + a, j + b], "
+        "shape (h - k + 1, w - k + 1, k, k).",
+        lambda x, k: x.as_strided(
+            (x.shape[0] - k + 1, x.shape[1] - k + 1, k, k), x.stride() + x.stride()
+        ),
+        _with(((2, 3), 2), ((3, 3), 1), ((5, 4), 3)),
+        [
+            lambda x, k: x.unfold(0, k, 1).unfold(1, k, 1).transpose(2, 3),
+            lambda x, k: x.unfold(0, k, 1).unfold(1, k, 1).contiguous(),
+            lambda x, k: x.as_strided(
+                (x.shape[0] - k + 1, x.shape[1] - k + 1, k, k), (x.shape[1], 1, x.shape[1], 1)
+            ),
+        ],
+        view=True,
+    ),
+    Exercise(
+        "repeat_row",
+        "A matrix (n, m) each of whose rows is the vector x (m,).",
+        lambda x, n: x.expand(n, -1),
+        _with(((2,), 3), ((3,), 3), ((1,), 2)),
+        [lambda x, n: x.repeat(n, 1), lambda x, n: x[:, None].expand(-1, n)],
+        view=True,
+    ),
+    Exercise(
+        "attention_scores",
+        "Queries q (n, t, h, d) and keys k (n, s, h, d): their inner products over √d for each of "
+        "the h heads, shape (n, h, t, s).",
+        lambda q, k: torch.einsum("nthd,nshd->nhts", q, k) / q.shape[-1] ** 0.5,
+        lambda: [
+            (_numbers(n, t, h, d), _numbers(n, s, h, d, seed=7))
+            for n, t, s, h, d in ((1, 1, 2, 1, 4), (2, 3, 3, 3, 2), (2, 2, 5, 3, 4))
+        ],
+        [
+            lambda q, k: torch.einsum("nthd,nshd->nhts", q, k),
+            lambda q, k: torch.einsum("nthd,nshd->nhst", q, k) / q.shape[-1] ** 0.5,
+            lambda q, k: q @ k.transpose(2, 3) / q.shape[-1] ** 0.5,
+        ],
+    ),
+    Exercise(
+        "undo_order",
+        "The permutation that undoes the permutation p (n,): x[p][undo_order(p)] is x.",
+        lambda p: torch.empty_like(p).scatter_(0, p, torch.arange(len(p))),
+        lambda: [(torch.tensor(p),) for p in ([0, 1], [1, 2, 0], [3, 0, 1, 4, 2])],
+        [lambda p: p, lambda p: p[p], lambda p: p.flip(0)],
+    ),
+    Exercise(
+        "clear_negatives",
+        "Set the negative entries of x to 0 in x itself, and return x.",
+        lambda x: x.clamp_(min=0),
+        _tensors((2,), (3, 4), (2, 3, 2)),
+        [lambda x: x.clamp(min=0), _clear_a_copy],
+        in_place=True,
     ),
 ]

@@ -1,9 +1,10 @@
-"""Drill tensors: answer twenty small exercises in a file, and have them marked.
+"""Drill tensors: answer 26 small exercises in a file, and have them marked.
 
 Views and strides, broadcasting, einsum, gathering and scattering: each exercise asks for one
-expression. `--file answers.py` writes a worksheet there if the file is not there yet, and marks it:
-right, wrong with the first input that shows it, or not answered. Where a view is asked for, a copy
-with the right numbers is wrong.
+expression. `--file answers.py` writes a worksheet there if the file is not there yet, and marks
+it: right, wrong with the first input that shows it, or not answered. Where a view is asked for, a
+copy with the right numbers is wrong. Every answer also meets inputs whose elements lie apart in
+memory. An answer that is not Python is wrong, with its line, and leaves the others as they are.
 
 Without a file the lab marks itself: the reference solutions have to pass, and every one of the
 known wrong answers (those that a hurried reader gives) has to fail.
