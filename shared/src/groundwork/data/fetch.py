@@ -7,6 +7,7 @@ in the cache that fails is kept aside and fetched again; one in the user's folde
 import gzip
 import hashlib
 import os
+import secrets
 import sys
 import zlib
 from pathlib import Path
@@ -108,11 +109,11 @@ def _keep_aside(path: Path) -> None:
 
 
 def _fetch(data_set: DataSet, file: DataFile, target: Path) -> None:
-    """Download to a place of this process's own, check, and move into place in one step."""
+    """Download under a name of its own, check, and move into place in one step."""
     import pooch
 
     target.parent.mkdir(parents=True, exist_ok=True)
-    part = target.with_name(f".{target.name}.{os.getpid()}.part")
+    part = target.with_name(f".{target.name}.{secrets.token_hex(4)}.part")
     troubles = []
     for url in file.urls:
         try:

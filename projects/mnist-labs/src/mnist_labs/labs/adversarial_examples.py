@@ -50,7 +50,7 @@ PRESETS = {
         "warmup_epochs": 2,
         "batch_size": 128,
         "strong_images": 1000,
-        "strong_restarts": 3,
+        "strong_restarts": 2,
     },
 }
 CLAIMS = [
@@ -241,7 +241,7 @@ def _report(run: Run, scores: list[dict[str, Any]]) -> None:
 
 
 def _draw_curves(scores: list[dict[str, Any]], radii: list[float], epsilon: float) -> Figure:
-    drawing, axes = plots.figure(height=3.8)
+    drawing, axes = plots.figure(height=4.1)
     names = {"plain": "plain training", "robust": "adversarial training"}
     for colour, (name, label) in zip(plots.PALETTE[3::-3], names.items(), strict=False):
         for attack, style in (("FGSM", "--"), ("PGD", "-")):
@@ -253,7 +253,7 @@ def _draw_curves(scores: list[dict[str, Any]], radii: list[float], epsilon: floa
     axes.annotate("trained for", (epsilon, 1.0), (4, 2), textcoords="offset points", fontsize=8.5)
     axes.set(xlabel="ε, the largest change of a pixel", ylabel="accuracy", ylim=(-0.02, 1.05))
     axes.set_title("Accuracy under attack")
-    axes.legend(loc="upper right", bbox_to_anchor=(1.0, 0.97))
+    axes.legend(loc="upper center", bbox_to_anchor=(0.5, -0.16), ncols=2)
     return drawing
 
 

@@ -23,7 +23,7 @@ from mnist_labs.training import History, accuracy, fit, predict
 
 PRESETS = {
     "smoke": {"epochs": 8, "seeds": 1, "batch_size": 32},
-    "default": {"epochs": 40, "batch_size": 32},
+    "default": {"epochs": 20, "batch_size": 32},
     "full": {"data": "mnist"},
 }
 CLAIMS = [

@@ -1,0 +1,136 @@
+"""The built site as a person sees it: headless Chromium, two widths, light and dark."""
+
+import os
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Browser, Page, sync_playwright
+
+from groundwork.site import build
+from groundwork.workspace import Workspace
+
+FLAGS = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+]
+
+CONTRAST = """() => {
+  const channel = (v) => (v /= 255) <= 0.03928 ? v / 12.92 : ((v + 0.055) / 1.055) ** 2.4;
+  const light = (c) => {
+    const [r, g, b] = c.match(/[\\d.]+/g).slice(0, 3).map(Number).map(channel);
+    return 0.2126 * r + 0.7152 * g + 0.0722 * b;
+  };
+  const ground = (element) => {
+    for (let e = element; e; e = e.parentElement) {
+      const color = getComputedStyle(e).backgroundColor;
+      if (!color.endsWith(", 0)") && color !== "transparent") return color;
+    }
+    return "rgb(255, 255, 255)";
+  };
+  let worst = [99, ""];
+  const words = "p, a, td, th, dt, dd, h1, h2, h3, small, .verdict, button, code";
+  for (const element of document.querySelectorAll(words)) {
+    if (!element.innerText || !element.offsetParent) continue;
+    const pair = [light(getComputedStyle(element).color), light(ground(element))];
+    pair.sort((a, b) => b - a);
+    const contrast = (pair[0] + 0.05) / (pair[1] + 0.05);
+    if (contrast < worst[0]) worst = [contrast, element.outerHTML.slice(0, 120)];
+  }
+  return worst;
+}"""
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The site of this checkout."""
+    return build(Workspace.find(Path(__file__).parent), tmp_path_factory.mktemp("site") / "built")
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    """Chromium, from CHROMIUM or the search path."""
+    names = ("chromium", "chromium-browser", "google-chrome")
+    found = os.environ.get("CHROMIUM") or next(filter(None, map(shutil.which, names)), None)
+    assert found, "no Chromium: install it (apt-get install chromium) or name it in CHROMIUM"
+    with sync_playwright() as playwright:
+        chromium = playwright.chromium.launch(executable_path=found, args=FLAGS)
+        yield chromium
+        chromium.close()
+
+
+@pytest.fixture(params=[(360, "light"), (360, "dark"), (1280, "light"), (1280, "dark")], ids=str)
+def page(request: pytest.FixtureRequest, browser: Browser) -> Iterator[Page]:
+    """A page that fails the test when it logs an error or cannot load something."""
+    width, scheme = request.param
+    context = browser.new_context(viewport={"width": width, "height": 800}, color_scheme=scheme)
+    context.grant_permissions(["clipboard-read", "clipboard-write"])
+    opened = context.new_page()
+    troubles: list[str] = []
+    opened.on("console", lambda m: troubles.append(m.text) if m.type == "error" else None)
+    opened.on("pageerror", lambda error: troubles.append(str(error)))
+    opened.on("requestfailed", lambda request: troubles.append(request.url))
+    yield opened
+    context.close()
+    assert troubles == []
+
+
+def pages(site: Path) -> list[Path]:
+    return sorted(site.rglob("*.html"))
+
+
+def test_every_page_fits_is_readable_and_shows_its_figures(site: Path, page: Page) -> None:
+    for path in pages(site):
+        page.goto(path.as_uri())
+        wide = page.evaluate("document.documentElement.scrollWidth - innerWidth")
+        assert wide <= 0, f"{path.name} is {wide} px too wide"
+        contrast, element = page.evaluate(CONTRAST)
+        assert contrast >= 4.5, f"{path.name}: contrast {contrast:.2f} in {element}"
+        page.evaluate("document.querySelectorAll('img').forEach((i) => { i.loading = 'eager'; })")
+        page.wait_for_function("[...document.images].every((i) => i.complete)")
+        assert page.evaluate("[...document.images].every((i) => i.naturalWidth > 0)"), path.name
+
+
+def test_a_slash_leads_to_the_search_and_the_search_to_a_lab(site: Path, page: Page) -> None:
+    page.goto((site / "roadmap.html").as_uri())
+    page.keyboard.press("/")
+    page.keyboard.type("sum digits")
+    assert page.locator("#found a").first.inner_text().startswith("mnist-labs/digit-sum")
+    page.keyboard.press("Enter")
+    page.wait_for_url("**/digit-sum.html")
+    assert "digit-sum" in page.locator("h1").inner_text()
+    page.keyboard.press("/")
+    page.keyboard.type("no such thing at all")
+    assert page.locator("#found").inner_text() == "No lab found"
+
+
+def test_the_filter_shows_only_one_state(site: Path, page: Page) -> None:
+    page.goto((site / "plans" / "project-curriculum.html").as_uri())
+    everything = page.locator("tr[data-state]:visible").count()
+    page.locator('[data-filter="missing"]').click()
+    shown = page.locator("tr[data-state]:visible")
+    assert 0 < shown.count() < everything
+    states = shown.evaluate_all("rows => [...new Set(rows.map((row) => row.dataset.state))]")
+    assert states == ["missing"]
+    page.locator('[data-filter="all"]').click()
+    assert page.locator("tr[data-state]:visible").count() == everything
+
+
+def test_the_copy_button_copies_the_command(site: Path, page: Page) -> None:
+    page.goto((site / "index.html").as_uri())
+    page.locator("[data-copy]").first.click()
+    page.wait_for_function("document.querySelector('[data-copy]').textContent === 'Copied'")
+    copied = page.evaluate("navigator.clipboard ? navigator.clipboard.readText() : ''")
+    assert copied in ("pip install uv && uv run groundwork run mnist-labs/tiny-model", "")
+
+
+def test_the_keyboard_reaches_the_content_first(site: Path, page: Page) -> None:
+    page.goto((site / "index.html").as_uri())
+    page.keyboard.press("Tab")
+    assert page.evaluate("document.activeElement.className") == "skip"
