@@ -44,6 +44,18 @@ def test_its_lab_is_whole_and_its_claims_hold(
     assert_claims(run_lab("other-demo/running-moments", tmp_path / "run"))
 
 
+@pytest.mark.parametrize("name", ["a-first", "x", "zeta-last", "n" * 40])
+def test_its_imports_are_sorted_and_its_lines_are_short(workspace: Workspace, name: str) -> None:
+    for path in create(workspace.root, "project", name):
+        if path.suffix != ".py":
+            continue
+        lines = path.read_text("utf-8").splitlines()
+        assert max(map(len, lines), default=0) <= 100
+        own = ("from groundwork", f"from {name.replace('-', '_')}")
+        imports = [line for line in lines if line.startswith(own)]
+        assert imports == sorted(imports)
+
+
 @pytest.mark.parametrize(
     "name, words",
     [
@@ -54,11 +66,17 @@ def test_its_lab_is_whole_and_its_claims_hold(
         ("small-demo", "already"),
         ("statistics", "hide Python's own"),
         ("class", "hide Python's own"),
+        ("numpy", "hide the library"),
+        ("locked-lib", "hide the library"),
+        ("n" * 41, "at most 40"),
+        ("notes", "is there already"),
     ],
 )
 def test_a_name_that_is_not_taken_gets_one_line_and_makes_nothing(
     workspace: Workspace, name: str, words: str
 ) -> None:
+    (workspace.root / "uv.lock").write_text('[[package]]\nname = "locked-lib"\n')
+    (workspace.root / "projects" / "notes").mkdir()
     before = sorted(workspace.root.rglob("*"))
     with pytest.raises(UsageError, match=words) as caught:
         create(workspace.root, "project", name)

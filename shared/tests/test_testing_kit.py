@@ -9,6 +9,7 @@ from groundwork.testing import (
     AWKWARD,
     assert_claims,
     assert_lab_is_whole,
+    awkward_families,
     awkward_matrices,
     compare_outputs,
     gradcheck,
@@ -26,6 +27,89 @@ def standardise(x: NDArray) -> NDArray:
 
 
 class TestParity:
+    def test_a_right_solver_agrees_with_lapacks(self) -> None:
+        def eliminate(a: NDArray, b: NDArray) -> NDArray:
+            a, b = a.astype(float), b.astype(float)
+            for k in range(len(a)):
+                pivot = k + int(np.argmax(np.abs(a[k:, k])))
+                a[[k, pivot]], b[[k, pivot]] = a[[pivot, k]], b[[pivot, k]]
+                for i in range(k + 1, len(a)):
+                    factor = a[i, k] / a[k, k]
+                    a[i] -= factor * a[k]
+                    b[i] -= factor * b[k]
+            x = np.zeros_like(b)
+            for k in reversed(range(len(a))):
+                x[k] = (b[k] - a[k, k + 1 :] @ x[k + 1 :]) / a[k, k]
+            return x
+
+        def system(x: NDArray) -> tuple[NDArray, NDArray]:
+            return x.T @ x + 10 * np.eye(x.shape[1]), np.arange(1.0, x.shape[1] + 1)
+
+        families = awkward_matrices(leave_out=["huge and tiny", "far from 0"])
+        parity(eliminate, np.linalg.solve, families.map(system), rtol=1e-4)
+
+    @pytest.mark.parametrize("name", list(AWKWARD))
+    def test_every_family_is_tried(self, name: str) -> None:
+        made = AWKWARD[name](np.random.default_rng(0))
+
+        def wrong(x: NDArray) -> float:
+            return float(np.array_equal(x, made) and layout(x) == layout(made))
+
+        def layout(x: NDArray) -> tuple[object, ...]:
+            flags = x.flags
+            return x.dtype, flags.c_contiguous, flags.f_contiguous, flags.writeable
+
+        with pytest.raises(AssertionError, match=f"for {name}, "):
+            parity(wrong, lambda x: 0.0, examples=1)
+
+    def test_a_drawn_strided_array_stays_strided(self) -> None:
+        def wrong(x: NDArray) -> float:
+            return 0.0 if x.flags.c_contiguous else 1.0
+
+        with pytest.raises(AssertionError, match=r"1.0 in place of 0.0"):
+            parity(wrong, lambda x: 0.0, strategies.just(np.arange(6.0)[::2]))
+
+    def test_less_precision_than_the_references_is_found(self) -> None:
+        with pytest.raises(AssertionError, match="float64"):
+            parity(lambda x: x.astype(np.float32) * 2, lambda x: x * 2.0, rtol=1e-10)
+
+    def test_small_float32_values_are_not_taken_for_0(self) -> None:
+        small = strategies.just(np.full(3, 9e-6, np.float32))
+        with pytest.raises(AssertionError, match=r"0.0 in place of"):
+            parity(np.zeros_like, lambda x: x, small)
+
+    def test_two_mistakes_are_told_as_one(self) -> None:
+        def wrong(x: NDArray) -> float:
+            if x.shape[1] == 1:
+                raise ValueError("one feature")
+            return float(x.sum()) + 1
+
+        with pytest.raises(AssertionError, match=r"^for "):
+            parity(wrong, lambda x: float(x.sum()), awkward_matrices())
+
+    @pytest.mark.parametrize("kind", [np.linalg.LinAlgError, ValueError])
+    def test_an_error_and_a_subclass_of_it_are_of_one_kind(self, kind: type[Exception]) -> None:
+        def ours(x: float) -> float:
+            raise kind("no")
+
+        def reference(x: float) -> float:
+            raise ValueError("no")
+
+        parity(ours, reference, strategies.just(1.0))
+        parity(reference, ours, strategies.just(1.0))
+
+    def test_a_mistake_in_the_test_is_no_agreement(self) -> None:
+        with pytest.raises(AttributeError):
+            parity(lambda x: x.nonsense, lambda x: x.nonsense)
+
+    def test_writing_to_a_list_is_not_seen_by_the_other(self) -> None:
+        def write(values: list[float]) -> float:
+            values[0] = 5.0
+            return values[0]
+
+        with pytest.raises(AssertionError, match="in place of"):
+            parity(lambda values: values[0], write, strategies.just([1.0]))
+
     def test_two_right_ways_agree(self) -> None:
         parity(lambda x: x @ x.T, lambda x: np.einsum("if,jf->ij", x, x), awkward_matrices())
 
@@ -74,6 +158,8 @@ class TestParity:
         ((1.0, 2.0), (1.0, 2.5), "part 1"),
         (np.array([np.nan]), np.array([0.0]), "nan"),
         (np.array(["a"]), np.array(["b"]), "b"),
+        (np.array([100_000_001]), np.array([100_000_002]), "off by 1"),
+        (np.array([np.inf, 1.0]), np.array([np.inf, 2.0]), "at (1,)"),
     ],
 )
 def test_differences_are_told(got: object, expected: object, words: str) -> None:
@@ -92,7 +178,25 @@ def test_the_awkward_matrices_are_what_their_names_say() -> None:
     assert not made["read-only"].flags.writeable
 
 
+@pytest.mark.parametrize("names", [["readonly"], "readonly"])
+def test_a_family_that_is_not_there_is_refused(names: list[str] | str) -> None:
+    with pytest.raises(ValueError, match="no family is called readonly"):
+        awkward_families(leave_out=names)
+
+
 class TestGradcheck:
+    def test_an_array_takes_a_cotangent(self) -> None:
+        weights = np.array([1.0, -2.0])
+        gradcheck(lambda x: x**2, lambda x: 2 * x * weights, [1.0, 3.0], cotangent=weights)
+        with pytest.raises(AssertionError, match="by differences"):
+            gradcheck(lambda x: x**2, lambda x: 2 * x, [1.0, 3.0], cotangent=weights)
+        with pytest.raises(ValueError, match="cotangent of the output's shape"):
+            gradcheck(lambda x: x**2, lambda x: 2 * x, [1.0, 3.0])
+
+    def test_an_empty_input_is_refused(self) -> None:
+        with pytest.raises(ValueError, match="empty"):
+            gradcheck(lambda x: 0.0, lambda x: x, [])
+
     def test_a_right_gradient_passes(self, rng: np.random.Generator) -> None:
         x = rng.standard_normal((3, 2))
         gradcheck(lambda x: float((x**3).sum()), lambda x: 3 * x**2, x)
@@ -113,6 +217,9 @@ class TestLabs:
         assert result.content["parameters"]["steps"] == 4
         assert (result.folder / "run.json").is_file()
         assert result.value("total") >= 4
+        assert result.status == "finished"
+        assert result.metrics["repeated"]["n"] == 3
+        assert result.comparisons == {}
         assert_claims(result)
 
     def test_a_claim_that_fails_is_told(self, workspace: Workspace, tmp_path: Path) -> None:

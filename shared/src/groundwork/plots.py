@@ -83,8 +83,19 @@ def render(drawing: Figure, format: str = "svg") -> bytes:
     """The figure's file as bytes: the same figure gives the same bytes."""
     if format not in ("svg", "png"):
         raise ValueError(f"figure format {format!r}: svg and png are taken")
+    for axes in drawing.axes:
+        _finish(axes)
     buffer = io.BytesIO()
     metadata = {"Date": None} if format == "svg" else {"Software": None}
     with matplotlib.rc_context(STYLE):
         drawing.savefig(buffer, format=format, metadata=metadata)
     return buffer.getvalue()
+
+
+def _finish(axes: Any) -> None:
+    """Titles to the left and legends without a frame, whatever was in force when they were made."""
+    if axes.axison and axes.get_title():
+        axes.set_title(axes.get_title(), loc="left", fontsize=11, fontweight="semibold")
+        axes.set_title("", loc="center")
+    if axes.get_legend() is not None:
+        axes.get_legend().set_frame_on(False)

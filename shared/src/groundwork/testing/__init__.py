@@ -5,7 +5,7 @@ fixtures are found by pytest by themselves.
 """
 
 from groundwork.testing.gradients import gradcheck, numerical_gradient
-from groundwork.testing.inputs import AWKWARD, awkward_matrices
+from groundwork.testing.inputs import AWKWARD, awkward_families, awkward_matrices
 from groundwork.testing.labs import RunResult, assert_claims, assert_lab_is_whole, run_lab
 from groundwork.testing.parity import compare_outputs, parity
 
@@ -14,6 +14,7 @@ __all__ = [
     "RunResult",
     "assert_claims",
     "assert_lab_is_whole",
+    "awkward_families",
     "awkward_matrices",
     "compare_outputs",
     "gradcheck",

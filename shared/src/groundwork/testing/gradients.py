@@ -1,6 +1,7 @@
 """Gradients checked by central differences."""
 
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -29,23 +30,38 @@ def numerical_gradient(
 
 
 def gradcheck(
-    f: Callable[[NDArray], float],
+    f: Callable[[NDArray], Any],
     gradient: Callable[[NDArray], ArrayLike],
     x: ArrayLike,
     *,
+    cotangent: ArrayLike | None = None,
     step: float = 1e-6,
     rtol: float = 1e-5,
     atol: float = 1e-7,
 ) -> None:
-    """Assert that `gradient(x)` is the gradient of the scalar function `f` at x.
+    """Assert that `gradient(x)` is the gradient of the function `f` at x.
 
-    Raises AssertionError with the entry that is furthest off, what was given, and what the
+    A function whose output is an array takes a `cotangent` of the output's shape, and the gradient
+    is that of the sum of their products. Raises ValueError where x is empty or the cotangent does
+    not fit, and AssertionError with the entry that is furthest off, what was given, and what the
     differences say.
     """
     x = np.array(x, dtype=float)
-    given = gradient(x.copy())
-    analytic = np.asarray(given.detach() if hasattr(given, "detach") else given, dtype=float)
-    numeric = numerical_gradient(f, x, step=step)
+    if not x.size:
+        raise ValueError(f"x is empty (shape {x.shape}), so there is no gradient to check")
+    weights = np.ones(()) if cotangent is None else np.array(cotangent, dtype=float)
+
+    def scalar(point: NDArray) -> float:
+        output = _array(f(point))
+        if output.shape != weights.shape:
+            raise ValueError(
+                f"f gives the shape {output.shape}, the cotangent has {weights.shape}; "
+                f"give a cotangent of the output's shape"
+            )
+        return float((output * weights).sum())
+
+    analytic = _array(gradient(x.copy()))
+    numeric = numerical_gradient(scalar, x, step=step)
     assert analytic.shape == numeric.shape, (
         f"the gradient has the shape {analytic.shape}, the input {numeric.shape}"
     )
@@ -58,3 +74,7 @@ def gradcheck(
             f"at {index}: the gradient is {analytic[worst]:.10g}, by differences "
             f"{numeric[worst]:.10g}"
         )
+
+
+def _array(value: Any) -> NDArray:
+    return np.asarray(value.detach().cpu() if hasattr(value, "detach") else value, dtype=float)

@@ -55,15 +55,28 @@ AWKWARD: dict[str, Maker] = {
 }
 
 
+def awkward_families(*, leave_out: Iterable[str]) -> dict[str, Maker]:
+    """The awkward matrices by name, without those that the function under test does not take.
+
+    Raises ValueError for a name that is no family.
+    """
+    left = {leave_out} if isinstance(leave_out, str) else set(leave_out)
+    if wrong := sorted(left - set(AWKWARD)):
+        raise ValueError(f"no family is called {', '.join(wrong)}; there are {', '.join(AWKWARD)}")
+    return {name: make for name, make in AWKWARD.items() if name not in left}
+
+
 def awkward_matrices(*, leave_out: Iterable[str] = ()) -> strategies.SearchStrategy[NDArray]:
     """A hypothesis strategy over the awkward matrices, each with a drawn seed.
 
-    `leave_out` names families that the function under test does not take.
+    It is for building larger inputs; a short test need not meet every family, as it does with
+    `awkward_families`. `leave_out` names families that the function under test does not take.
     """
-    names = [name for name in AWKWARD if name not in set(leave_out)]
+    families = awkward_families(leave_out=leave_out)
+    names = list(families)
     seeds = strategies.integers(0, 2**16)
 
     def make(name: str, seed: int) -> NDArray:
-        return AWKWARD[name](np.random.default_rng(seed))
+        return families[name](np.random.default_rng(seed))
 
     return strategies.builds(make, strategies.sampled_from(names), seeds)

@@ -23,6 +23,21 @@ class RunResult:
         return float(self.content["metrics"][name]["value"])
 
     @property
+    def status(self) -> str:
+        """How the run ended: `finished`."""
+        return str(self.content["status"])
+
+    @property
+    def metrics(self) -> dict[str, dict[str, Any]]:
+        """Every metric by name: value, unit, and over several seeds std and n."""
+        return dict(self.content["metrics"])
+
+    @property
+    def comparisons(self) -> dict[str, dict[str, Any]]:
+        """Every comparison by name."""
+        return dict(self.content["comparisons"])
+
+    @property
     def claims(self) -> list[dict[str, Any]]:
         """Every claim with its verdict."""
         return list(self.content["claims"])
@@ -35,7 +50,7 @@ def run_lab(
 
     `parameters` override the preset's. What the lab raises is raised here.
     """
-    lab = Workspace.find(Path.cwd()).lab(address)
+    lab = Workspace.find().lab(address)
     content = execute(lab, preset=preset, seed=seed, overrides=parameters, folder=folder)
     return RunResult(folder, content)
 

@@ -7,12 +7,12 @@ network of the moment, with ε growing from zero in the first epochs. Both netwo
 attack: PGD of 40 steps of ε/30 from a random start, an image being lost when any iterate fools the
 network.
 
-Look at the curves of accuracy against ε, and at the changes themselves: against the plain network
-they run in connected strokes, against the trained one they are specks. Three checks tell robustness
-from hidden gradients (Athalye, Carlini, Wagner, "Obfuscated Gradients Give a False Sense of
-Security", 2018): more and longer steps with restarts gain little, examples carried over from the
-plain network are weaker than the network's own, and a ball that is large enough to turn every image
-grey leaves nothing standing.
+Look at the curves of accuracy against ε, and at the changes themselves: on MNIST they run in
+connected strokes against the plain network and are specks against the trained one. Three checks
+tell robustness from hidden gradients (Athalye, Carlini, Wagner, "Obfuscated Gradients Give a False
+Sense of Security", 2018): how much a stronger attack gains (longer steps, more of them, restarts;
+that number is the better estimate of the two), whether examples carried over from the plain network
+are weaker than the network's own, and whether a much larger ball breaks it.
 
 References: Goodfellow, Shlens, Szegedy, "Explaining and Harnessing Adversarial Examples", 2015;
 Madry et al., "Towards Deep Learning Models Resistant to Adversarial Attacks", 2018.
