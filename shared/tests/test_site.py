@@ -21,10 +21,13 @@ class Links(HTMLParser):
     def __init__(self) -> None:
         super().__init__()
         self.found: list[str] = []
+        self.loaded: list[str] = []
         self.scripts = 0
 
     def handle_starttag(self, tag: str, attributes: list[tuple[str, str | None]]) -> None:
-        self.found += [value for key, value in attributes if key in ("href", "src") and value]
+        targets = [value for key, value in attributes if key in ("href", "src") and value]
+        self.found += targets
+        self.loaded += targets if tag != "a" else []
         self.scripts += tag == "script"
 
 
@@ -33,7 +36,8 @@ def site(workspace: Workspace) -> Path:
     """A site of two labs, one of them with a record whose words are hostile."""
     lab = workspace.lab("small-demo/draw-line")
     text = lab.path.read_text()
-    lab.path.write_text(text.replace("Draw a line.", f"Draw {HOSTILE}."))
+    paragraph = f"Draw {HOSTILE}.\n\n![spy](https://example.org/spy.png)"
+    lab.path.write_text(text.replace("Draw a line.", paragraph))
     lab.path.write_text(lab.path.read_text().replace("A line | and a bar", HOSTILE))
     for name in ("draw-line", "count"):
         execute(workspace.lab(f"small-demo/{name}"), preset="smoke")
@@ -62,9 +66,11 @@ def test_there_is_a_page_for_each_lab_and_plan(site: Path) -> None:
 
 def test_every_link_and_file_is_there_and_nothing_is_loaded_from_elsewhere(site: Path) -> None:
     for page in site.rglob("*.html"):
-        for target in parsed(page).found:
-            assert not re.match(r"[a-z]+:|//|/", target), f"{page.name} goes to {target}"
-            if not target.startswith("#"):
+        links = parsed(page)
+        for target in links.loaded:
+            assert not re.match(r"[a-z]+:|//|/", target), f"{page.name} loads {target}"
+        for target in links.found:
+            if not target.startswith(("#", "https://")):
                 assert (page.parent / target).resolve().is_file(), f"{page.name}: {target}"
 
 

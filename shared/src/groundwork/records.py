@@ -81,7 +81,7 @@ def _records(member: Member) -> Iterator[Record]:
 
 
 def _rank(preset: str) -> tuple[int, str]:
-    order = ("gpu", "full", "default", "smoke")
+    order = ("full", "gpu", "default", "smoke")
     return (order.index(preset) if preset in order else len(order), preset)
 
 

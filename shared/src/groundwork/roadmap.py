@@ -136,7 +136,8 @@ def render_terminal(console: "Console", every: Sequence[Plan], only: str | None 
     for topic in plan.topics:
         style = styles.get(topic.state, "")
         where = f"guide {topic.lab}" if topic.kind == "study" else f"{topic.package}/{topic.lab}"
-        table.add_row(topic.position, topic.topic, where, Text(topic.state, style=style))
+        words = map(Text, (topic.position, topic.topic, where))  # never read as markup
+        table.add_row(*words, Text(topic.state, style=style))
     console.print(table)
 
 

@@ -107,6 +107,8 @@ def _verify_one(
     status = run_process([*package_words(lab.package), lab.name, *words])
     if status == 130:
         raise KeyboardInterrupt
+    if status == 2:
+        return {"status": "refused", "error": "the line above says why"}
     runs = find_runs(workspace, lab.package, lab.name)
     fresh = [run for folder, run in runs if folder not in before or "--resume" in words]
     return fresh[-1] if fresh else {"error": f"the command ended with status {status}"}

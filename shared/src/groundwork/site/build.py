@@ -65,6 +65,8 @@ def build(workspace: Workspace, target: Path) -> Path:
     the former site. A folder that is not a site of ours and not empty is refused (UsageError).
     """
     target = target.resolve()
+    if target.is_file():
+        raise UsageError(f"{target} is a file; name an empty folder, or an older site")
     if target.exists() and any(target.iterdir()) and not (target / MARKER).exists():
         raise UsageError(f"{target} holds other files; name an empty folder, or an older site")
     target.parent.mkdir(parents=True, exist_ok=True)
@@ -84,6 +86,7 @@ def build(workspace: Workspace, target: Path) -> Path:
 def _write(workspace: Workspace, folder: Path) -> None:
     pages = _lab_pages(workspace)
     every = plans(workspace)
+    guides = {path.stem for path in (workspace.root / "docs" / "guides").glob("*.md")}
     environment = _environment(workspace)
     by_address = {(page.lab.package, page.lab.name): page for page in pages}
     search = [
@@ -117,7 +120,8 @@ def _write(workspace: Workspace, folder: Path) -> None:
     page("packages.html", "packages.html", members=members, groups=GROUP_TITLES)
     page("roadmap.html", "roadmap.html", plans=every)
     for plan in every:
-        page("plan.html", f"plans/{plan.name}.html", plan=plan, labs=by_address)
+        url = f"plans/{plan.name}.html"
+        page("plan.html", url, plan=plan, labs=by_address, guides=guides)
     for each in pages:
         page("lab.html", each.url, page=each, figures=figure_url, tables=_tables(each))
         for record in each.records:
@@ -144,7 +148,9 @@ def _lab_pages(workspace: Workspace) -> list[LabPage]:
 def _tables(page: LabPage) -> dict[str, Any]:
     """The kept tables of a lab's records, by preset and file."""
     return {
-        f"{record.preset}/{entry['path']}": json.loads((record.folder / entry["path"]).read_text())
+        f"{record.preset}/{entry['path']}": json.loads(
+            (record.folder / entry["path"]).read_text("utf-8")
+        )
         for record in page.records
         for entry in record.data["files"]
         if entry["kind"] == "table"
@@ -159,10 +165,12 @@ def _environment(workspace: Workspace) -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    markdown = MarkdownIt("commonmark", {"html": False}).enable("table")
+    markdown = MarkdownIt("commonmark", {"html": False})
+    markdown.enable("table").disable("image")  # a page loads nothing from elsewhere
     environment.filters["markdown"] = lambda text: Markup(markdown.render(text))
     environment.filters["number"] = number
     environment.filters["seconds"] = seconds_text
+    environment.filters["operator"] = lambda op: {">=": "≥", "<=": "≤", "==": "="}.get(op, op)
     with open(workspace.root / "pyproject.toml", "rb") as file:
         project = tomllib.load(file).get("project", {})
     environment.globals["repository"] = project.get("urls", {}).get("Repository", "")
