@@ -13,8 +13,8 @@ import pytest
 
 from groundwork import data
 from groundwork.data import fetch
-from groundwork.data.decoders import DESCRIPTIONS, Archive, decode
-from groundwork.data.registry import DataError, DataFile, DataSet, registry
+from groundwork.data.decoders import Archive, decode
+from groundwork.data.registry import DESCRIPTIONS, DataError, DataFile, DataSet, registry
 
 CONTENT = b"a,b\n" + b"1,2\n" * 5000
 

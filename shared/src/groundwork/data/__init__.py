@@ -9,7 +9,9 @@ import hashlib
 from pathlib import Path
 from typing import Any
 
-from groundwork.data.registry import Bunch, DataError, DataFile, DataSet, find, registry
+from groundwork.data.embedded import EMBEDDED, generate
+from groundwork.data.registry import Bunch, DataError, DataFile, DataSet, registry
+from groundwork.suggest import unknown
 
 __all__ = [
     "Bunch",
@@ -26,14 +28,16 @@ __all__ = [
 
 def names() -> list[str]:
     """The names of all data sets."""
-    from groundwork.data.embedded import EMBEDDED
-
     return sorted([*registry(), *EMBEDDED])
 
 
 def info(name: str) -> DataSet:
     """What the registry knows of a data set; a DataError names the nearest ones."""
-    return find(name)
+    if name in registry():
+        return registry()[name]
+    if name in EMBEDDED:
+        return DataSet(name, **EMBEDDED[name].about, files=())
+    raise DataError(unknown("data set", name, names()))
 
 
 def load(name: str, **options: Any) -> Bunch:
@@ -43,11 +47,9 @@ def load(name: str, **options: Any) -> Bunch:
     Options are those of a generator, such as `load("moons", n=500, noise=0.1, seed=0)`. Raises
     DataError when a file is not to be had, or is not what the registry says.
     """
-    from groundwork.data.embedded import EMBEDDED, generate
-
     if name in EMBEDDED:
         return generate(name, options)
-    data_set = find(name)
+    data_set = info(name)
     if options:
         raise DataError(f"{name} takes no options; {', '.join(options)} was given")
     from groundwork.data.decoders import decode
@@ -60,16 +62,14 @@ def files(name: str) -> dict[str, Path]:
     """The verified local files of a data set, by their names at the public address."""
     from groundwork.data.fetch import locate
 
-    data_set = find(name)
+    data_set = info(name)
     return {file.name: locate(data_set, file) for file in data_set.files}
 
 
 def checksums(name: str, **options: Any) -> dict[str, str]:
     """The sha256 of each file; of an embedded set, of each part's bytes."""
-    from groundwork.data.embedded import EMBEDDED, generate
-
     if name not in EMBEDDED:
-        return {file.name: file.sha256 for file in find(name).files}
+        return {file.name: file.sha256 for file in info(name).files}
     import numpy as np
 
     sums = {}

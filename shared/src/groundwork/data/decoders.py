@@ -11,29 +11,9 @@ from typing import Any
 
 from groundwork.data.registry import DataError, DataFile
 
-#: What each format decodes to.
-DESCRIPTIONS = {
-    "baskets": "a list of lists of item names, one a basket",
-    "conll": "a list of sentences, each a list of rows (token, part of speech, chunk, entity)",
-    "csv": "a pandas frame, one row a record",
-    "idx": "an array: uint8 images of shape (n, height, width), or int64 labels of shape (n,)",
-    "integers": "an int64 array of shape (n,), one number a line",
-    "json": "the JSON value",
-    "jsonl": "a list of JSON values, one a line",
-    "libsvm": "a Bunch of a float64 matrix x (scipy CSR) and grades y of shape (n,)",
-    "lines": "a list of lines",
-    "npz": "a Bunch of arrays, by their names in the file",
-    "pickle": "a scipy CSR matrix, an int32 one-hot array, or a dict of neighbour lists",
-    "qrels": "an int64 array of shape (n, 2): query, relevant document",
-    "smart": "a dict: number in order of the file → a dict of the SMART fields (T, A, W, …)",
-    "text": "a string",
-    "ts": "a Bunch of a float64 array x of shape (n, channels, length) and labels y of shape (n,)",
-    "zip": "a read-only mapping from member names to decoded members, each read when asked for",
-}
-
 
 def decode(file: DataFile, path: Path, name: str) -> Any:
-    """Decode a verified file; `DESCRIPTIONS` says to what. Raises DataError naming the file."""
+    """Decode a verified file to what `registry.DESCRIPTIONS` says; DataError names the file."""
     try:
         if file.format == "zip":
             return Archive(path, file.options)

@@ -7,7 +7,26 @@ from pathlib import Path
 from typing import Any
 
 from groundwork.errors import UsageError
-from groundwork.suggest import unknown
+
+#: What each format decodes to.
+DESCRIPTIONS = {
+    "baskets": "a list of lists of item names, one a basket",
+    "conll": "a list of sentences, each a list of rows (token, part of speech, chunk, entity)",
+    "csv": "a pandas frame, one row a record",
+    "idx": "an array: uint8 images of shape (n, height, width), or int64 labels of shape (n,)",
+    "integers": "an int64 array of shape (n,), one number a line",
+    "json": "the JSON value",
+    "jsonl": "a list of JSON values, one a line",
+    "libsvm": "a Bunch of a float64 matrix x (scipy CSR) and grades y of shape (n,)",
+    "lines": "a list of lines",
+    "npz": "a Bunch of arrays, by their names in the file",
+    "pickle": "a scipy CSR matrix, an int32 one-hot array, or a dict of neighbour lists",
+    "qrels": "an int64 array of shape (n, 2): query, relevant document",
+    "smart": "a dict: number in order of the file → a dict of the SMART fields (T, A, W, …)",
+    "text": "a string",
+    "ts": "a Bunch of a float64 array x of shape (n, channels, length) and labels y of shape (n,)",
+    "zip": "a read-only mapping from member names to decoded members, each read when asked for",
+}
 
 
 class DataError(UsageError):
@@ -66,8 +85,6 @@ class DataSet:
 
     def parts(self) -> dict[str, str]:
         """What each part of the loaded `Bunch` is, in words."""
-        from groundwork.data.decoders import DESCRIPTIONS
-
         return {file.part: DESCRIPTIONS[file.format] for file in self.files}
 
 
@@ -76,17 +93,6 @@ def registry() -> dict[str, DataSet]:
     """Every data set that has files, by name."""
     text = (Path(__file__).parent / "registry.toml").read_text("utf-8")
     return {name: _data_set(name, entry) for name, entry in tomllib.loads(text).items()}
-
-
-def find(name: str) -> DataSet:
-    """The data set of that name."""
-    if name in registry():
-        return registry()[name]
-    from groundwork.data.embedded import EMBEDDED
-
-    if name in EMBEDDED:
-        return DataSet(name, **EMBEDDED[name].about, files=())
-    raise DataError(unknown("data set", name, [*registry(), *EMBEDDED]))
 
 
 def _data_set(name: str, entry: dict[str, Any]) -> DataSet:
