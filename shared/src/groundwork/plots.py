@@ -22,7 +22,7 @@ STYLE: dict[str, Any] = {
     "axes.spines.top": False,
     "axes.titlelocation": "left",
     "axes.titlesize": 11,
-    "axes.titleweight": "semibold",
+    "axes.titleweight": "bold",
     "figure.facecolor": "white",
     "font.size": 9.5,
     "grid.color": "#e3e6ea",
@@ -95,7 +95,7 @@ def render(drawing: Figure, format: str = "svg") -> bytes:
 def _finish(axes: Any) -> None:
     """Titles to the left and legends without a frame, whatever was in force when they were made."""
     if axes.axison and axes.get_title():
-        axes.set_title(axes.get_title(), loc="left", fontsize=11, fontweight="semibold")
+        axes.set_title(axes.get_title(), loc="left", fontsize=11, fontweight="bold")
         axes.set_title("", loc="center")
     if axes.get_legend() is not None:
         axes.get_legend().set_frame_on(False)
