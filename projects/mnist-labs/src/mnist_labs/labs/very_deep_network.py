@@ -39,7 +39,7 @@ def main(
     data: Annotated[DataName, "the data set"] = "digits",
     depth: Annotated[int, Ge(3), "dense layers"] = 60,
     width: Annotated[int, Ge(1), "units a layer"] = 64,
-    epochs: Annotated[int, Ge(1), "passes over the training set"] = 4,
+    epochs: Annotated[int, Ge(1), "passes over the training set"] = 8,
     batch_size: Annotated[int, Ge(2), "images a step"] = 256,
     learning_rate: Annotated[float, Gt(0), "the top of Adam's cycle"] = 0.003,
     seeds: Annotated[int, Ge(1), "independent repetitions"] = 3,
