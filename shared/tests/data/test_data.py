@@ -1,8 +1,15 @@
 import gzip
 import hashlib
 import http.server
+import inspect
+import io
+import os
+import pickle
 import re
+import subprocess
+import sys
 import threading
+import zipfile
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -12,9 +19,19 @@ import numpy as np
 import pytest
 
 from groundwork import data
-from groundwork.data import fetch
+from groundwork.data import decoders, fetch
+from groundwork.data.__main__ import main as check
 from groundwork.data.decoders import Archive, decode
-from groundwork.data.registry import DESCRIPTIONS, DataError, DataFile, DataSet, registry
+from groundwork.data.graphs import LOADERS, planetoid
+from groundwork.data.registry import (
+    DESCRIPTIONS,
+    LOADED,
+    Bunch,
+    DataError,
+    DataFile,
+    DataSet,
+    registry,
+)
 
 CONTENT = b"a,b\n" + b"1,2\n" * 5000
 
@@ -131,6 +148,37 @@ class TestFetching:
             assert set(pool.map(one, range(16))) == {CONTENT}
         assert [path.name for path in (cache / "demo").iterdir()] == ["table.csv"]
 
+    def test_processes_at_once_all_get_whole_files(self, server: Server, cache: Path) -> None:
+        server.files["/table.csv"] = CONTENT
+        made, file = a_set(f"{server.address}/table.csv")
+        script = (
+            "import pickle, sys; from groundwork.data import fetch;"
+            "print(fetch.sha256(fetch.locate(*pickle.load(sys.stdin.buffer))))"
+        )
+        started = [
+            subprocess.Popen(
+                [sys.executable, "-c", script], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+            )
+            for _ in range(2)
+        ]
+        for process in started:
+            assert process.stdin is not None
+            process.stdin.write(pickle.dumps((made, file)))
+            process.stdin.close()
+            process.stdin = None
+        assert [process.communicate()[0].decode().strip() for process in started] == [
+            file.sha256
+        ] * 2
+        assert [path.name for path in (cache / "demo").iterdir()] == ["table.csv"]
+
+    def test_a_cache_that_cannot_be_written_is_named(
+        self, server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        (tmp_path / "file").touch()
+        monkeypatch.setenv("GROUNDWORK_CACHE", str(tmp_path / "file" / "cache"))
+        with pytest.raises(DataError, match=str(tmp_path / "file")):
+            fetch.locate(*a_set(f"{server.address}/table.csv"))
+
     def test_what_is_made_from_many_files_says_how(self) -> None:
         with pytest.raises(DataError, match="every second row"):
             fetch.locate(*a_set("https://example.org/tree", made="every second row", form=""))
@@ -140,7 +188,7 @@ class TestFolders:
     @pytest.fixture
     def folder(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         (tmp_path / "data" / "demo").mkdir(parents=True)
-        monkeypatch.setenv("GROUNDWORK_DATA", f"{tmp_path / 'none'}:{tmp_path / 'data'}")
+        monkeypatch.setenv("GROUNDWORK_DATA", f"{tmp_path / 'none'}{os.pathsep}{tmp_path / 'data'}")
         return tmp_path / "data" / "demo"
 
     def test_a_compressed_copy_is_unpacked_once(self, folder: Path, cache: Path) -> None:
@@ -148,6 +196,12 @@ class TestFolders:
         for _ in range(2):
             assert fetch.locate(*a_set()).read_bytes() == CONTENT
         assert [path.name for path in (cache / "demo").iterdir()] == ["table.csv"]
+
+    def test_a_broken_unpacked_copy_is_kept_aside(self, folder: Path, cache: Path) -> None:
+        (folder / "table.csv.gz").write_bytes(gzip.compress(CONTENT))
+        fetch.locate(*a_set()).write_bytes(b"broken")
+        assert fetch.locate(*a_set()).read_bytes() == CONTENT
+        assert (cache / "demo" / "table.csv.corrupt-1").read_bytes() == b"broken"
 
     def test_a_copy_as_it_is_at_the_address(self, folder: Path) -> None:
         (folder / "table.csv").write_bytes(CONTENT)
@@ -187,6 +241,22 @@ class TestRegistry:
                 assert file.bytes > 0
                 assert file.format in DESCRIPTIONS
                 assert file.form in ("", "gzip", "columns")
+                assert file.local, name
+                assert (file.form == "columns") == bool(file.local_sha256)
+                decoder = Archive if file.format == "zip" else decoders._DECODERS[file.format]
+                inspect.signature(decoder).bind(b"", **file.options)
+            assert entry.loader in ("", *LOADERS)
+        assert set(LOADERS) == set(LOADED)
+
+    def test_the_label_is_the_target_where_it_is_not_the_last_column(self) -> None:
+        for name, place in (("lightgbm_binary", 0), ("jb_horse_colic", 23)):
+            for file in data.info(name).files:
+                assert file.options["names"].index("target") == place
+
+    def test_the_import_is_light(self) -> None:
+        heavy = ("numpy", "pandas", "sklearn", "scipy", "pooch", "torch", "PIL")
+        script = f"import sys, groundwork.data; print([m for m in {heavy} if m in sys.modules])"
+        assert subprocess.check_output([sys.executable, "-c", script], text=True).strip() == "[]"
 
     def test_an_unknown_name_gets_the_nearest(self) -> None:
         with pytest.raises(DataError, match="fashion_mnist"):
@@ -195,6 +265,29 @@ class TestRegistry:
     def test_every_part_is_described(self) -> None:
         assert data.info("mnist").parts()["x_train"].startswith("an array")
         assert "(1797, 8, 8)" in data.info("digits").notes
+        kinds = [data.info(name).kind for name in ("mnist", "digits", "moons")]
+        assert kinds == ["files", "embedded", "generated"]
+
+
+class TestCheck:
+    def test_what_is_not_at_hand_is_neither_ok_nor_fetched(
+        self, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        assert check(["--check", "concrete", "spirals"]) == 0
+        out = capsys.readouterr().out
+        assert "concrete: not at hand: concrete.csv" in out
+        assert "spirals: ok: x 500×2, y 500" in out
+        assert "1 ok, 1 not at hand, 0 FAILED" in out
+
+    def test_what_is_broken_fails(self, capsys: pytest.CaptureFixture[str], cache: Path) -> None:
+        (cache / "cifar10_subset").mkdir(parents=True)
+        (cache / "cifar10_subset" / "cifar10_10k_2k.npz").write_bytes(b"PK")
+        assert check(["cifar10_subset"]) == 1
+        assert "cifar10_subset: FAILED: DataError" in capsys.readouterr().out
+
+    def test_an_unknown_name_is_an_error(self, capsys: pytest.CaptureFixture[str]) -> None:
+        assert check(["mnsit"]) == 2
+        assert "mnist" in capsys.readouterr().err
 
 
 SHAPES = {
@@ -239,6 +332,16 @@ class TestEmbedded:
         with pytest.raises(DataError, match="noise"):
             data.load("moons", nois=0.1)
 
+    @pytest.mark.parametrize("name, value", [("moons", -1), ("moons", "x"), ("spirals", 0)])
+    def test_an_option_out_of_range_is_one_line(self, name: str, value: Any) -> None:
+        with pytest.raises(DataError, match=rf"^{name} with .*[^\n]*$"):
+            data.load(name, n=value)
+
+    def test_a_package_that_is_lacking_is_named(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setitem(sys.modules, "sklearn", None)
+        with pytest.raises(DataError, match="add scikit-learn"):
+            data.load("moons")
+
 
 def as_file(format: str, **options: Any) -> DataFile:
     return a_set(format=format, options=options)[1]
@@ -258,6 +361,17 @@ class TestDecoders:
         frame = read(b"1, ?\n2, 3\n", "csv", header=False, missing="?", skip_blank=True)
         assert list(frame.columns) == ["c0", "target"]
         assert frame.isna().sum().tolist() == [0, 1]
+
+    def test_endings_and_cells_that_are_no_number(self, read: Callable[..., Any]) -> None:
+        content = b'n,label\nlots,yes.\n"1,200",no\n'
+        frame = read(content, "csv", strip={"label": "."}, numeric=["n"], thousands=",")
+        assert frame.label.tolist() == ["yes", "no"]
+        assert np.isnan(frame.n[0])
+
+    def test_grades(self, read: Callable[..., Any]) -> None:
+        content = b"1 184 2 \n2 9  -1\n"
+        assert read(content, "qrels").tolist() == [[1, 184], [2, 9]]
+        assert read(content, "qrels", graded=True).tolist() == [[1, 184, 2], [2, 9, -1]]
 
     def test_smart_documents(self, read: Callable[..., Any]) -> None:
         text = b".I 1\n.T\nA title\n.W\nsome\n.words\n.I 7\n.W\nmore\n"
@@ -283,13 +397,56 @@ class TestDecoders:
         with pytest.raises(DataError, match=r"os\.system"):
             read(b"cos\nsystem\n(S'true'\ntR.", "pickle")
 
-    def test_archives_decode_a_member_when_asked(self, tmp_path: Path) -> None:
-        import zipfile
+    @pytest.fixture
+    def archive(self, tmp_path: Path) -> Archive:
+        from PIL import Image
 
-        with zipfile.ZipFile(tmp_path / "a.zip", "w") as archive:
-            archive.writestr("x/one.json", '{"a": 1}')
-            archive.writestr("x/two.csv", "1,2\n")
-        members = Archive(tmp_path / "a.zip", {"names": ["a", "b"]})
-        assert list(members) == ["x/one.json", "x/two.csv"]
-        assert members["x/one.json"] == {"a": 1}
-        assert members["x/two.csv"].b.tolist() == [2]
+        picture = io.BytesIO()
+        Image.fromarray(np.array([[True, False, True]])).save(picture, "png")
+        with zipfile.ZipFile(tmp_path / "a.zip", "w") as written:
+            written.writestr("x/one.json", '{"a": 1}')
+            written.writestr("x/two.csv", "1,2\n")
+            written.writestr("three.png", picture.getvalue())
+        return Archive(tmp_path / "a.zip", names=["a", "b"])
+
+    def test_archives_decode_a_member_when_asked(self, archive: Archive) -> None:
+        assert list(archive) == ["x/one.json", "x/two.csv", "three.png"]
+        assert archive["x/one.json"] == {"a": 1}
+        assert archive["x/two.csv"].b.tolist() == [2]
+        assert "x/two.csv" in archive
+        assert "two.csv" not in archive
+        with pytest.raises(KeyError):
+            archive["two.csv"]
+
+    def test_black_and_white_images_are_bytes(self, archive: Archive) -> None:
+        image = archive["three.png"]
+        assert (image.dtype, image.tolist()) == (np.uint8, [[255, 0, 255]])
+
+    def test_an_archive_goes_to_other_processes(self, archive: Archive) -> None:
+        copied = pickle.loads(pickle.dumps(archive))
+        assert dict.fromkeys(copied) == dict.fromkeys(archive)
+        assert copied["x/two.csv"].columns.tolist() == ["a", "b"]
+
+
+class TestPlanetoid:
+    def test_rows_go_to_their_nodes_and_a_lonely_node_is_empty(self) -> None:
+        from scipy import sparse
+
+        def one_hot(*classes: int) -> Any:
+            return np.eye(3, dtype=np.int32)[list(classes)]
+
+        parts = Bunch(
+            y=one_hot(2),
+            allx=sparse.csr_matrix([[1.0, 0.0], [0.0, 1.0]]),
+            ally=one_hot(2, 0),
+            tx=sparse.csr_matrix([[5.0, 0.0], [0.0, 7.0]]),
+            ty=one_hot(1, 2),
+            test_index=np.array([4, 2]),
+            graph={0: [1, 1, 4], 1: [0], 2: [2], 3: [], 4: [0]},
+        )
+        graph = planetoid(parts)
+        assert graph.x.toarray().tolist() == [[1, 0], [0, 1], [0, 7], [0, 0], [5, 0]]
+        assert graph.y.tolist() == [2, 0, 2, -1, 1]
+        assert graph.edges.T.tolist() == [[0, 1], [0, 4], [1, 0], [4, 0]]
+        assert (graph.train.tolist(), graph.test.tolist()) == ([0], [2, 4])
+        assert set(LOADED["planetoid"]) == set(graph)

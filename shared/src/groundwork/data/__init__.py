@@ -36,14 +36,16 @@ def info(name: str) -> DataSet:
     if name in registry():
         return registry()[name]
     if name in EMBEDDED:
-        return DataSet(name, **EMBEDDED[name].about, files=())
+        entry = EMBEDDED[name]
+        return DataSet(name, **entry.about, files=(), kind=entry.kind)
     raise DataError(unknown("data set", name, names()))
 
 
 def load(name: str, **options: Any) -> Bunch:
     """Load a data set as a `Bunch` of its parts.
 
-    `info(name).parts()` says what each part is: an array with its shape, a frame, lists, or text.
+    `info(name).parts()` says what each part is: an array with its shape, a frame, lists, or text;
+    for a set without files `info(name).notes` does.
     Options are those of a generator, such as `load("moons", n=500, noise=0.1, seed=0)`. Raises
     DataError when a file is not to be had, or is not what the registry says.
     """
@@ -55,7 +57,12 @@ def load(name: str, **options: Any) -> Bunch:
     from groundwork.data.decoders import decode
 
     found = files(name)
-    return Bunch({file.part: decode(file, found[file.name], file.name) for file in data_set.files})
+    parts = Bunch({file.part: decode(file, found[file.name], name) for file in data_set.files})
+    if not data_set.loader:
+        return parts
+    from groundwork.data.graphs import LOADERS
+
+    return LOADERS[data_set.loader](parts)
 
 
 def files(name: str) -> dict[str, Path]:

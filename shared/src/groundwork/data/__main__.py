@@ -1,13 +1,15 @@
-"""`python -m groundwork.data [NAMES]`: load each data set that is at hand and say what is in it.
+"""`python -m groundwork.data --check [NAMES]`: load each data set that is at hand.
 
-The status is 1 when one that is at hand cannot be loaded. One that is not is named as such.
+It says what is in each; one that is not at hand is named as such and nothing is downloaded for it.
+The status is 1 when one that is at hand cannot be loaded, and 2 for a name that is not known.
 """
 
 import sys
 from typing import Any
 
 from groundwork import data
-from groundwork.data.fetch import cache, folders
+from groundwork.data.fetch import at_hand
+from groundwork.data.registry import DataError, DataSet
 
 
 def shape_of(value: Any) -> str:
@@ -19,26 +21,32 @@ def shape_of(value: Any) -> str:
     return f"{len(value)} {type(value).__name__}"
 
 
-def main(names: list[str]) -> int:
-    """Check the data sets; returns the exit status."""
-    failed = 0
-    for name in names or data.names():
-        entry = data.info(name)
-        for file in entry.files:
-            places = [folder / file.local for folder in folders()]
-            if not any(place.is_file() for place in [*places, cache() / name / file.name]):
-                print(f"{name}: not at hand ({file.name})")
-                break
-        else:
-            try:
-                loaded = data.load(name)
-            except Exception as error:
-                failed += 1
-                print(f"{name}: FAILED: {type(error).__name__}: {error}")
-                continue
-            parts = ", ".join(f"{part} {shape_of(value)}" for part, value in loaded.items())
-            print(f"{name}: {parts}")
-    return 1 if failed else 0
+def main(arguments: list[str]) -> int:
+    """Check the named data sets, or all; returns the exit status."""
+    names = [argument for argument in arguments if argument != "--check"] or data.names()
+    try:
+        entries = [data.info(name) for name in names]
+    except DataError as error:
+        print(error, file=sys.stderr)
+        return 2
+    counts = {"ok": 0, "not at hand": 0, "FAILED": 0}
+    for entry in entries:
+        verdict, text = _check(entry)
+        counts[verdict] += 1
+        print(f"{entry.name}: {verdict}: {text}")
+    print(", ".join(f"{number} {verdict}" for verdict, number in counts.items()))
+    return 1 if counts["FAILED"] else 0
+
+
+def _check(entry: DataSet) -> tuple[str, str]:
+    lacking = [file.name for file in entry.files if not at_hand(entry, file)]
+    if lacking:
+        return "not at hand", ", ".join(lacking)
+    try:
+        loaded = data.load(entry.name)
+    except Exception as error:  # whatever is wrong with one, the others are checked
+        return "FAILED", f"{type(error).__name__}: {error}"
+    return "ok", ", ".join(f"{part} {shape_of(value)}" for part, value in loaded.items())
 
 
 if __name__ == "__main__":

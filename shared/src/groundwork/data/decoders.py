@@ -3,26 +3,26 @@
 import gzip
 import io
 import json
-import pickle
 import zipfile
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from groundwork.data.registry import DataError, DataFile
+from groundwork.data.graphs import decode_pickle
+from groundwork.data.registry import DataFile, lacking
 
 
 def decode(file: DataFile, path: Path, name: str) -> Any:
     """Decode a verified file to what `registry.DESCRIPTIONS` says; DataError names the file."""
     try:
         if file.format == "zip":
-            return Archive(path, file.options)
+            return Archive(path, **file.options)
         content = path.read_bytes()
         if content[:2] == b"\x1f\x8b":
             content = gzip.decompress(content)
         return _DECODERS[file.format](content, **file.options)
     except ModuleNotFoundError as error:
-        raise DataError(f"{name} needs the package {error.name}, which is not installed") from error
+        raise lacking(name, error) from error
 
 
 def decode_csv(
@@ -39,8 +39,15 @@ def decode_csv(
     quoting: bool = True,
     quote: str = '"',
     zipped: bool = False,
+    thousands: str | None = None,
+    strip: dict[str, str] | None = None,
+    numeric: tuple[str, ...] = (),
 ) -> Any:
-    """A frame; without a header the columns are `names`, or c0, c1, … and last."""
+    """A frame; without a header the columns are `names`, or c0, c1, … and target for the last.
+
+    `strip` takes characters off the end of a column's texts; the columns `numeric` are numbers,
+    and missing where the file has something else.
+    """
     import csv
 
     import pandas as pd
@@ -58,9 +65,14 @@ def decode_csv(
         quotechar=quote,
         compression="zip" if zipped else None,
         low_memory=False,
+        thousands=thousands,
     )
     if not header and not names:
         frame.columns = [*(f"c{i}" for i in range(frame.shape[1] - 1)), "target"]
+    for column, characters in (strip or {}).items():
+        frame[column] = frame[column].str.rstrip(characters)
+    for column in numeric:
+        frame[column] = pd.to_numeric(frame[column], errors="coerce")
     return frame[columns] if columns else frame
 
 
@@ -132,11 +144,12 @@ def decode_npz(content: bytes) -> Any:
         return Bunch({name: archive[name] for name in archive.files})
 
 
-def decode_qrels(content: bytes) -> Any:
-    """The first two columns: query and document."""
+def decode_qrels(content: bytes, *, graded: bool = False) -> Any:
+    """The first columns: query and document, and the grade if `graded`."""
     import numpy as np
 
-    rows = [line.split()[:2] for line in _text(content).splitlines() if line.strip()]
+    columns = 3 if graded else 2
+    rows = [line.split()[:columns] for line in _text(content).splitlines() if line.strip()]
     return np.array(rows, dtype=np.int64)
 
 
@@ -145,32 +158,6 @@ def decode_integers(content: bytes) -> Any:
     import numpy as np
 
     return np.array(content.split(), dtype=np.int64)
-
-
-class _OldModules(pickle.Unpickler):
-    """Reads pickles of Python 2: only NumPy arrays, SciPy matrices and plain containers."""
-
-    def find_class(self, module: str, name: str) -> Any:
-        moved = {
-            "scipy.sparse.csr": "scipy.sparse",
-            "numpy.core.multiarray": "numpy._core.multiarray",
-        }
-        allowed = {
-            ("scipy.sparse.csr", "csr_matrix"),
-            ("numpy.core.multiarray", "_reconstruct"),
-            ("numpy", "ndarray"),
-            ("numpy", "dtype"),
-            ("collections", "defaultdict"),
-            ("__builtin__", "list"),
-        }
-        if (module, name) not in allowed:
-            raise DataError(f"a pickle that asks for {module}.{name} is not read")
-        return super().find_class(moved.get(module, module), name)
-
-
-def decode_pickle(content: bytes) -> Any:
-    """A part of the Planetoid graphs."""
-    return _OldModules(io.BytesIO(content), encoding="latin1").load()
 
 
 def _text(content: bytes) -> str:
@@ -199,15 +186,21 @@ _DECODERS: dict[str, Callable[..., Any]] = {
 class Archive(Mapping[str, Any]):
     """The members of a zip file by name, decoded by their endings when asked for.
 
-    Images become uint8 arrays of shape (height, width) or (height, width, 3), csv files frames,
-    JSON its value, text a string.
+    Images become uint8 arrays of shape (height, width) or (height, width, 3), black and white ones
+    with the values 0 and 255; csv files frames with the columns `names`; JSON its value; text a
+    string; anything else its bytes.
     """
 
-    def __init__(self, path: Path, options: dict[str, Any]) -> None:
+    def __init__(self, path: Path, names: list[str] | None = None) -> None:
         self._path = path
-        self._columns = options.get("names")
-        with zipfile.ZipFile(path) as archive:
-            self._names = [name for name in archive.namelist() if not name.endswith("/")]
+        self._columns = names
+        # In memory (the largest has 8 MB): to open the file anew for each member would read its
+        # table of contents each time, and an open file is not safe in forked processes.
+        self._zip = zipfile.ZipFile(io.BytesIO(path.read_bytes()))
+        self._names = [name for name in self._zip.namelist() if not name.endswith("/")]
+
+    def __reduce__(self) -> tuple[type["Archive"], tuple[Any, ...]]:
+        return Archive, (self._path, self._columns)
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._names)
@@ -215,17 +208,27 @@ class Archive(Mapping[str, Any]):
     def __len__(self) -> int:
         return len(self._names)
 
-    def __getitem__(self, name: str) -> Any:
-        with zipfile.ZipFile(self._path) as archive:
-            content = archive.read(name)
-        ending = name.rpartition(".")[2].lower()
-        if ending in ("png", "jpg", "jpeg", "pgm"):
-            import numpy as np
-            from PIL import Image
+    def __contains__(self, name: object) -> bool:
+        return name in self._names
 
-            return np.asarray(Image.open(io.BytesIO(content)))
-        if ending == "csv":
-            return decode_csv(content, names=self._columns)
-        if ending in ("json", "txt", "xml"):
-            return json.loads(content) if ending == "json" else _text(content)
-        return content
+    def __getitem__(self, name: str) -> Any:
+        content = self._zip.read(name)
+        ending = name.rpartition(".")[2].lower()
+        try:
+            if ending in ("png", "jpg", "jpeg", "pgm"):
+                return _image(content)
+            if ending == "csv":
+                return decode_csv(content, names=self._columns)
+        except ModuleNotFoundError as error:
+            raise lacking(f"{self._path.name}/{name}", error) from error
+        if ending == "json":
+            return json.loads(content)
+        return _text(content) if ending in ("txt", "xml") else content
+
+
+def _image(content: bytes) -> Any:
+    import numpy as np
+    from PIL import Image
+
+    with Image.open(io.BytesIO(content)) as image:
+        return np.array(image.convert("L") if image.mode == "1" else image)

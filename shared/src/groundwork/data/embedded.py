@@ -5,7 +5,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from groundwork.data.registry import Bunch, DataError
+from groundwork.data.registry import Bunch, DataError, lacking
 from groundwork.suggest import unknown
 
 
@@ -16,18 +16,28 @@ class Embedded:
     make: Callable[..., Bunch]
     about: dict[str, str]
 
+    @property
+    def kind(self) -> str:
+        """`generated` where there are options, a seed among them; else `embedded`."""
+        return "generated" if inspect.signature(self.make).parameters else "embedded"
+
 
 EMBEDDED: dict[str, Embedded] = {}
 
 
 def generate(name: str, options: dict[str, Any]) -> Bunch:
-    """Make an embedded data set; a DataError names the options that it takes."""
+    """Make an embedded data set; a DataError names the option that is wrong."""
     make = EMBEDDED[name].make
     taken = list(inspect.signature(make).parameters)
     for option in options:
         if option not in taken:
             raise DataError(unknown(f"option of {name} called", option, taken))
-    return make(**options)
+    try:
+        return make(**options)
+    except ModuleNotFoundError as error:
+        raise lacking(name, error) from error
+    except (TypeError, ValueError) as error:
+        raise DataError(f"{name} with {options}: {' '.join(str(error).split())}") from error
 
 
 def _embedded(
@@ -199,6 +209,8 @@ def spirals(
     """x float64 (n, 2); y int64 (n,), the arm of each point."""
     import numpy as np
 
+    if n < 1 or arms < 1:
+        raise ValueError("n and arms are 1 or more")
     rng = np.random.default_rng(seed)
     y = np.arange(n) % arms
     along = np.sqrt(rng.random(n))

@@ -4,6 +4,7 @@ Nothing is taken for whole that is not: each file is checked against its sha256 
 in the cache that fails is kept aside and fetched again; one in the user's folder is never touched.
 """
 
+import contextlib
 import gzip
 import hashlib
 import os
@@ -37,6 +38,20 @@ def locate(data_set: DataSet, file: DataFile) -> Path:
     The copy has the bytes of the public original; for a file of the form `columns` it may be the
     local form instead, which decodes to the same frame. Raises DataError.
     """
+    try:
+        return _locate(data_set, file)
+    except OSError as error:  # a folder that may not be read or written, a full disk
+        raise DataError(f"{data_set.name}: {file.name} could not be kept: {error}") from error
+
+
+def at_hand(data_set: DataSet, file: DataFile) -> bool:
+    """Whether there is a local copy, good or bad, so that nothing has to be fetched."""
+    cached = cache() / data_set.name / file.name
+    places = [place for folder in folders() for place in _places(folder, data_set, file)]
+    return any(place.is_file() for place in [*places, cached, _reduced(cached)])
+
+
+def _locate(data_set: DataSet, file: DataFile) -> Path:
     for folder in folders():
         found = _from_folder(folder, data_set, file)
         if found:
@@ -46,7 +61,7 @@ def locate(data_set: DataSet, file: DataFile) -> Path:
         if wanted and path.is_file():
             if sha256(path) == wanted:
                 return path
-            _keep_aside(path)
+            _say(f"{_keep_aside(path)}, and it is fetched again")
     if file.made:
         raise DataError(
             f"{data_set.name}: {file.name} is made from {file.urls[0]} ({file.made}); put it at "
@@ -62,10 +77,14 @@ def sha256(path: Path) -> str:
         return hashlib.file_digest(opened, "sha256").hexdigest()
 
 
+def _places(folder: Path, data_set: DataSet, file: DataFile) -> tuple[Path, Path]:
+    return folder / file.local, folder / data_set.name / file.name
+
+
 def _from_folder(folder: Path, data_set: DataSet, file: DataFile) -> Path | None:
     """The file from a folder of the user's: at its registered place or under its own name."""
     cached = cache() / data_set.name / file.name
-    for path in (folder / file.local, folder / data_set.name / file.name):
+    for path in _places(folder, data_set, file):
         if not path.is_file():
             continue
         if path == folder / file.local and file.form:
@@ -77,6 +96,8 @@ def _from_folder(folder: Path, data_set: DataSet, file: DataFile) -> Path | None
             elif unpacked.is_file() and sha256(unpacked) == wanted:
                 return unpacked
             elif hashlib.sha256(content := _inflate(path)).hexdigest() == wanted:
+                if unpacked.is_file():
+                    _say(f"{_keep_aside(unpacked)}, and {path} is unpacked again")
                 files.write_bytes(unpacked, content)
                 return unpacked
         elif sha256(path) == file.sha256:
@@ -97,15 +118,14 @@ def _reduced(cached: Path) -> Path:
     return cached.with_name(f"{cached.name}.columns.gz")
 
 
-def _keep_aside(path: Path) -> None:
+def _keep_aside(path: Path) -> str:
+    """Rename a broken file of the cache; returns what to say of it."""
     number = 1
     while (aside := path.with_name(f"{path.name}.corrupt-{number}")).exists():
         number += 1
-    try:
+    with contextlib.suppress(FileNotFoundError):  # another process was quicker
         path.rename(aside)
-    except FileNotFoundError:
-        return  # another process was quicker
-    _say(f"{path} was corrupt or cut short; kept aside as {aside.name} and fetched again")
+    return f"{path} was corrupt or cut short; it is kept aside as {aside.name}"
 
 
 def _fetch(data_set: DataSet, file: DataFile, target: Path) -> None:
@@ -116,8 +136,9 @@ def _fetch(data_set: DataSet, file: DataFile, target: Path) -> None:
     part = target.with_name(f".{target.name}.{secrets.token_hex(4)}.part")
     troubles = []
     for url in file.urls:
+        bar = _Bar(file.name) if sys.stderr.isatty() else None
         try:
-            pooch.HTTPDownloader(progressbar=_bar(file), timeout=30)(url, str(part), None)
+            pooch.HTTPDownloader(progressbar=bar or False, timeout=30)(url, str(part), None)
             found = sha256(part)
             if found == file.sha256:
                 os.replace(part, target)
@@ -127,6 +148,8 @@ def _fetch(data_set: DataSet, file: DataFile, target: Path) -> None:
             troubles.append(f"{url}: {type(error).__name__}")
         finally:
             part.unlink(missing_ok=True)
+            if bar:
+                bar.close()
     raise DataError(
         f"{data_set.name}: {file.name} could not be had from {'; '.join(troubles)}. To go on "
         f"offline, get it elsewhere and put it at {target}, or name a folder that holds "
@@ -158,10 +181,6 @@ class _Bar:
     def close(self) -> None:
         """End the display."""
         self._progress.stop()
-
-
-def _bar(file: DataFile) -> "_Bar | bool":
-    return _Bar(file.name) if sys.stderr.isatty() else False
 
 
 def _say(text: str) -> None:

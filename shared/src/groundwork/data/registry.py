@@ -21,16 +21,39 @@ DESCRIPTIONS = {
     "lines": "a list of lines",
     "npz": "a Bunch of arrays, by their names in the file",
     "pickle": "a scipy CSR matrix, an int32 one-hot array, or a dict of neighbour lists",
-    "qrels": "an int64 array of shape (n, 2): query, relevant document",
+    "qrels": "an int64 array of shape (n, 2): query, document; (n, 3) with the grade if graded",
     "smart": "a dict: number in order of the file → a dict of the SMART fields (T, A, W, …)",
     "text": "a string",
     "ts": "a Bunch of a float64 array x of shape (n, channels, length) and labels y of shape (n,)",
     "zip": "a read-only mapping from member names to decoded members, each read when asked for",
 }
 
+#: What each loader gives of the files of a set.
+LOADED = {
+    "planetoid": {
+        "x": "a scipy CSR matrix float32 of shape (nodes, features)",
+        "y": "an int64 array of shape (nodes,), -1 where there is no label",
+        "edges": "an int64 array of shape (2, m), each edge in both directions",
+        "train": "an int64 array of node numbers",
+        "validation": "an int64 array of node numbers, the 500 after train",
+        "test": "an int64 array of node numbers",
+    },
+}
+
 
 class DataError(UsageError):
     """A data set is unknown, not to be had, or not what it should be."""
+
+
+#: The packages that are asked for by other names than their modules'.
+_PACKAGES = {"PIL": "pillow", "pandas": "groundwork[frames]", "sklearn": "scikit-learn"}
+
+
+def lacking(name: str, error: ModuleNotFoundError) -> DataError:
+    """The error for a data set or file whose decoding needs a package that is not installed."""
+    module = (error.name or str(error)).partition(".")[0]
+    package = _PACKAGES.get(module, module)
+    return DataError(f"{name} needs {module}, which is not installed; add {package}")
 
 
 class Bunch(dict[str, Any]):
@@ -72,7 +95,11 @@ class DataFile:
 
 @dataclass(frozen=True)
 class DataSet:
-    """A data set: its names, its rights, its files."""
+    """A data set: its names, its rights, its files.
+
+    loader : the function that puts its decoded files together, where they are no parts themselves.
+    kind : `files`, `embedded` (carried by scikit-learn) or `generated` (with a seed).
+    """
 
     name: str
     title: str
@@ -82,9 +109,13 @@ class DataSet:
     citation: str
     files: tuple[DataFile, ...]
     notes: str = ""
+    loader: str = ""
+    kind: str = "files"
 
     def parts(self) -> dict[str, str]:
-        """What each part of the loaded `Bunch` is, in words."""
+        """What each part of the loaded `Bunch` is, in words; of a set without files, see notes."""
+        if self.loader:
+            return LOADED[self.loader]
         return {file.part: DESCRIPTIONS[file.format] for file in self.files}
 
 
