@@ -1,5 +1,6 @@
 """The built site as a person sees it: headless Chromium, two widths, light and dark."""
 
+import json
 import os
 import shutil
 from collections.abc import Iterator
@@ -8,6 +9,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, Page, sync_playwright
 
+from groundwork.labs import Lab
 from groundwork.site import build
 from groundwork.workspace import Workspace
 
@@ -47,10 +49,68 @@ CONTRAST = """() => {
 }"""
 
 
+FIGURE = (
+    '<svg xmlns="http://www.w3.org/2000/svg" width="720" height="300">'
+    '<rect width="720" height="300" fill="#fff"/><path d="M0 300L720 0" stroke="#000"/></svg>'
+)
+
+
+def record(lab: Lab) -> dict[str, object]:
+    """A record with all that a page can show, in names too long for a phone."""
+    long = "a_name_that_is_far_too_long_for_the_width_of_a_phone"
+    claims = [(long, 0.5, True), ("ratio.epoch", 1e-9, False), ("never_measured", 1.0, False)]
+    values = {long: 0.75, "ratio.epoch": 1.75, "never_measured": None}
+    timing = {"ours_s": 0.7, "reference_s": 0.4, "ratio": 1.75, "low": 1.5, "high": 2.5}
+    return {
+        "schema": 1, "package": lab.package, "lab": lab.name, "preset": "full", "seed": 0,
+        "parameters": {long: [1, 2, 3], "epochs": 3}, "status": "finished",
+        "started": "2026-11-21T10:00:00Z", "duration_s": 12.3, "peak_memory_mb": 512.0,
+        "machine": {
+            "cpu": "A processor " * 6, "cores": 2, "memory_gb": 24, "gpu": None,
+            "os": "Linux", "python": "3.11.7", "threads": 1,
+        },
+        "versions": {"numpy": "2.4.6"}, "data": {"mnist": "0" * 64}, "commit": "0" * 40,
+        "dirty": False, "source": lab.source_digest("full"),
+        "metrics": {long: {"value": 0.75, "unit": "images/s", "std": 0.01, "n": 3}},
+        "comparisons": {long: {**timing, "library": "torch 2.15.0", "pairs": 9, "compile_s": 0}},
+        "claims": [
+            {"name": name, "op": ">=", "bound": bound, "value": values[name], "holds": holds}
+            for name, bound, holds in claims
+        ],
+        "files": [
+            {"path": "line.svg", "kind": "figure", "caption": "A line"},
+            {"path": "wide.json", "kind": "table", "caption": "A wide table"},
+        ],
+    }  # fmt: skip
+
+
 @pytest.fixture(scope="module")
 def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The site of a made-up workspace: a lab with a full record, and one without."""
+    root = tmp_path_factory.mktemp("workspace")
+    (root / "pyproject.toml").write_text('[tool.uv.workspace]\nmembers = ["projects/*"]\n')
+    home = root / "projects" / "mnist-labs"
+    labs = home / "src" / "mnist_labs" / "labs"
+    labs.mkdir(parents=True)
+    (home / "pyproject.toml").write_text('[project]\nname = "mnist-labs"\ndescription = "Labs"\n')
+    words = 'PRESETS = {"full": {}}\nCLAIMS = []\n'
+    formula = f"$x = {'a_long_formula + ' * 9}0$"
+    (labs / "digit_sum.py").write_text(f'"""Learn digits from sums.\n\n{formula}\n"""\n{words}')
+    (labs / "tiny_model.py").write_text(f'"""Find the smallest model."""\n{words}')
+    workspace = Workspace(root)
+    folder = home / "results" / "digit-sum" / "full"
+    folder.mkdir(parents=True)
+    (folder / "record.json").write_text(json.dumps(record(workspace.lab("mnist-labs/digit-sum"))))
+    (folder / "line.svg").write_text(FIGURE)
+    table = {"columns": [f"column {n}" for n in range(30)], "rows": [list(range(30))]}
+    (folder / "wide.json").write_text(json.dumps(table))
+    return build(workspace, tmp_path_factory.mktemp("site") / "built")
+
+
+@pytest.fixture(scope="module")
+def own_site(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The site of this checkout."""
-    return build(Workspace.find(Path(__file__).parent), tmp_path_factory.mktemp("site") / "built")
+    return build(Workspace.find(Path(__file__).parent), tmp_path_factory.mktemp("own") / "built")
 
 
 @pytest.fixture(scope="module")
@@ -85,8 +145,10 @@ def pages(site: Path) -> list[Path]:
     return sorted(site.rglob("*.html"))
 
 
-def test_every_page_fits_is_readable_and_shows_its_figures(site: Path, page: Page) -> None:
-    for path in pages(site):
+def check_pages(folder: Path, page: Page) -> int:
+    """Look at every page of a site; returns how many figures were shown."""
+    figures = 0
+    for path in pages(folder):
         page.goto(path.as_uri())
         wide = page.evaluate("document.documentElement.scrollWidth - innerWidth")
         assert wide <= 0, f"{path.name} is {wide} px too wide"
@@ -95,12 +157,42 @@ def test_every_page_fits_is_readable_and_shows_its_figures(site: Path, page: Pag
         page.evaluate("document.querySelectorAll('img').forEach((i) => { i.loading = 'eager'; })")
         page.wait_for_function("[...document.images].every((i) => i.complete)")
         assert page.evaluate("[...document.images].every((i) => i.naturalWidth > 0)"), path.name
+        figures += page.evaluate("document.images.length")
+    return figures
+
+
+def test_every_page_fits_is_readable_and_shows_its_figures(site: Path, page: Page) -> None:
+    assert check_pages(site, page) == 2  # in the gallery and on the lab's page
+
+
+def test_every_page_of_this_checkout_does_too(own_site: Path, page: Page) -> None:
+    check_pages(own_site, page)
+
+
+def test_a_verdict_is_in_view_and_a_wide_table_can_be_reached(site: Path, page: Page) -> None:
+    page.goto((site / "labs" / "mnist-labs" / "digit-sum.html").as_uri())
+    boxes = page.locator(".claims .verdict").evaluate_all(
+        "all => all.map((v) => v.getBoundingClientRect().right <= v.closest('.scroll').clientWidth"
+        " + v.closest('.scroll').getBoundingClientRect().left)"
+    )
+    assert boxes == [True, True, True]
+    table = page.get_by_role("region", name="A wide table, full")
+    table.focus()
+    page.keyboard.press("ArrowRight")
+    page.wait_for_function("document.activeElement.scrollLeft > 0")
+
+
+def test_print_is_dark_on_white(site: Path, page: Page) -> None:
+    page.emulate_media(media="print")
+    page.goto((site / "labs" / "mnist-labs" / "digit-sum.html").as_uri())
+    contrast, element = page.evaluate(CONTRAST)
+    assert contrast >= 4.5, f"contrast {contrast:.2f} in {element}"
 
 
 def test_a_slash_leads_to_the_search_and_the_search_to_a_lab(site: Path, page: Page) -> None:
     page.goto((site / "roadmap.html").as_uri())
     page.keyboard.press("/")
-    page.keyboard.type("sum digits")
+    page.keyboard.type("sums digit")
     assert page.locator("#found a").first.inner_text().startswith("mnist-labs/digit-sum")
     page.keyboard.press("Enter")
     page.wait_for_url("**/digit-sum.html")

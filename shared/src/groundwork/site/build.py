@@ -1,6 +1,7 @@
 """Write the site from the labs, the records and the plans."""
 
 import json
+import re
 import shutil
 import tempfile
 import tomllib
@@ -10,7 +11,8 @@ from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markdown_it import MarkdownIt
-from markupsafe import Markup
+from markdown_it.rules_inline import StateInline
+from markupsafe import Markup, escape
 
 from groundwork.errors import UsageError
 from groundwork.labs import Lab
@@ -21,6 +23,9 @@ from groundwork.terminal import number, seconds_text
 from groundwork.workspace import Member, Workspace
 
 MARKER = ".groundwork-site"
+
+#: `$…$` without a space inside the dollars, so that prices are none, or `$$…$$`.
+_MATHEMATICS = re.compile(r"\$\$.+?\$\$|\$(?!\s)[^$]+(?<!\s)\$(?!\d)", re.S)
 
 
 @dataclass(frozen=True)
@@ -103,15 +108,16 @@ def _write(workspace: Workspace, folder: Path) -> None:
         text = environment.get_template(template).render(root=root, url=url, **values)
         path.write_text(text, "utf-8")
 
-    recorded = [each for each in pages if each.record]
     members = [
         (member, [each for each in pages if each.member.name == member.name])
         for member in workspace.members()
     ]
-    claims = [claim for each in recorded if each.record for claim in each.record.data["claims"]]
+    records = [record for each in pages for record in each.records]
+    claims = [claim for record in records for claim in record.data["claims"]]
     totals = {
         "labs": len(pages),
-        "records": sum(len(each.records) for each in pages),
+        "records": len(records),
+        "records_held": sum(record.state == "holds" for record in records),
         "claims": len(claims),
         "claims_held": sum(claim["holds"] for claim in claims),
         "packages": len(members),
@@ -167,6 +173,8 @@ def _environment(workspace: Workspace) -> Environment:
     )
     markdown = MarkdownIt("commonmark", {"html": False})
     markdown.enable("table").disable("image")  # a page loads nothing from elsewhere
+    markdown.inline.ruler.before("escape", "mathematics", _mathematics)
+    markdown.add_render_rule("mathematics", _show_mathematics)
     environment.filters["markdown"] = lambda text: Markup(markdown.render(text))
     environment.filters["number"] = number
     environment.filters["seconds"] = seconds_text
@@ -176,3 +184,20 @@ def _environment(workspace: Workspace) -> Environment:
     environment.globals["repository"] = project.get("urls", {}).get("Repository", "")
     environment.globals["states"] = STATES
     return environment
+
+
+def _mathematics(state: StateInline, silent: bool) -> bool:
+    """Take mathematics out of Markdown's hands: it is shown as it was written."""
+    match = _MATHEMATICS.match(state.src, state.pos)
+    if match is None:
+        return False
+    if not silent:
+        state.push("mathematics", "", 0).content = match.group()
+    state.pos = match.end()
+    return True
+
+
+def _show_mathematics(
+    renderer: Any, tokens: Any, index: int, options: Any, environment: Any
+) -> str:
+    return f'<span class="math">{escape(tokens[index].content)}</span>'
