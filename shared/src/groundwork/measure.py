@@ -86,7 +86,6 @@ def compare(
         ours_s: list[float] = []
         reference_s: list[float] = []
         for pair in range(pairs):
-            gc.collect()
             if pair % 2 == 0:
                 ours_s.append(_time(ours, ours_calls, clock))
                 reference_s.append(_time(reference, reference_calls, clock))
@@ -171,6 +170,7 @@ def with_version(library: str) -> str:
 @contextmanager
 def _no_garbage_collection() -> Iterator[None]:
     enabled = gc.isenabled()
+    gc.collect()
     gc.disable()
     try:
         yield
