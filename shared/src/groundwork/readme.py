@@ -116,7 +116,7 @@ def _record_section(member: Member, record: Record) -> Iterable[str]:
     yield (
         f"<sub>{data['started'][:10]}, {data['duration_s']:.0f} s, "
         f"{data['peak_memory_mb']:.0f} MB, seed {data['seed']}; {_cell(machine['cpu'])}, "
-        f"{machine['threads']} threads, Python {machine['python']}; "
+        f"{machine['threads']} thread{'s' * (machine['threads'] != 1)}, Python {machine['python']}; "
         f"commit {commit}{' with changes' if data['dirty'] else ''}</sub>"
     )
 

@@ -9,6 +9,7 @@ products; a small network leaves PyTorch's bookkeeping for each operation in pla
 one (the second comparison, for which nothing is claimed) makes it disappear.
 """
 
+import statistics
 from typing import Annotated
 
 import numpy as np
@@ -19,8 +20,9 @@ from torch.nn.functional import cross_entropy
 
 from groundwork import Claim, Run, plots
 from groundwork.run import Stopwatch
-from mnist_labs.images import DataName, load_images
+from mnist_labs.images import DataName, Images, load_images
 from mnist_labs.numpy_network import Adam, Network, batches, train_epoch
+from mnist_labs.training import accuracy, fit
 
 PRESETS = {
     "smoke": {"epochs": 15, "seeds": 1, "hidden": 32, "wide": 64, "batch_size": 32},
@@ -30,6 +32,7 @@ PRESETS = {
 CLAIMS = [
     Claim("gradient_error", "<=", 1e-6),
     Claim("test_accuracy", ">=", 0.978, presets=("full",)),
+    Claim("behind_torch", "<=", 0.002, presets=("full",)),
     Claim("ratio.epoch", "<=", 1.0, presets=("full",)),
     Claim("test_accuracy", ">=", 0.93, presets=("default",)),
     Claim("test_accuracy", ">=", 0.85, presets=("smoke",)),
@@ -69,6 +72,12 @@ def main(
         scores.append(curve[-1])
         curves.append(curve)
     run.metric("test_accuracy", scores)
+    theirs = [
+        torch_accuracy(images, sizes, seed, epochs, batch_size, learning_rate)
+        for seed in run.progress(run.seeds(seeds), label="PyTorch")
+    ]
+    run.metric("test_accuracy_torch", theirs)
+    run.metric("behind_torch", statistics.fmean(theirs) - statistics.fmean(scores))
 
     compare_epochs(run, "epoch", sizes, x, y, batch_size)
     compare_epochs(run, "wide_epoch", (sizes[0], wide, sizes[-1]), x, y, batch_size)
@@ -108,6 +117,39 @@ def gradient_error(x: np.ndarray, y: np.ndarray, rng: np.random.Generator) -> fl
     return float(np.abs(network.gradient - theirs).max() / np.abs(theirs).max())
 
 
+def torch_accuracy(
+    images: Images,
+    sizes: tuple[int, ...],
+    seed: int,
+    epochs: int,
+    batch_size: int,
+    learning_rate: float,
+) -> float:
+    """The test accuracy of the same network, rates and epochs in PyTorch."""
+    torch.manual_seed(seed)
+    model = nn.Sequential(nn.Flatten(), *torch_network(sizes))
+    optimizer = torch.optim.Adam(model.parameters(), lr=learning_rate)
+    steps = len(images.x_train) // batch_size
+    fit(
+        model,
+        images.x_train,
+        images.y_train,
+        epochs=epochs,
+        batch_size=batch_size,
+        optimizer=optimizer,
+        schedule=torch.optim.lr_scheduler.LambdaLR(
+            optimizer, lambda step: 1 - step // steps / epochs
+        ),
+        seed=seed,
+    )
+    return accuracy(model, images.x_test, images.y_test)
+
+
+def torch_network(sizes: tuple[int, ...]) -> nn.Sequential:
+    """The perceptron in PyTorch."""
+    return nn.Sequential(nn.Linear(sizes[0], sizes[1]), nn.ReLU(), nn.Linear(sizes[1], sizes[2]))
+
+
 def compare_epochs(
     run: Run, name: str, sizes: tuple[int, ...], x: np.ndarray, y: np.ndarray, batch_size: int
 ) -> None:
@@ -115,7 +157,7 @@ def compare_epochs(
     rng = np.random.default_rng(0)
     network = Network(sizes, rng)
     ours = Adam(network.parameters)
-    model = nn.Sequential(nn.Linear(sizes[0], sizes[1]), nn.ReLU(), nn.Linear(sizes[1], sizes[2]))
+    model = torch_network(sizes)
     theirs = torch.optim.Adam(model.parameters())
     x_torch, y_torch = torch.from_numpy(x), torch.from_numpy(y)
 
