@@ -11,7 +11,7 @@ from typing import Any
 from groundwork import files
 from groundwork.errors import UsageError
 from groundwork.records import Record, find_records, member_records
-from groundwork.terminal import number, seconds_text
+from groundwork.terminal import counted, number, seconds_text
 from groundwork.workspace import Member, Workspace
 
 GROUP_TITLES = {
@@ -116,7 +116,7 @@ def _record_section(member: Member, record: Record) -> Iterable[str]:
     yield (
         f"<sub>{data['started'][:10]}, {data['duration_s']:.0f} s, "
         f"{data['peak_memory_mb']:.0f} MB, seed {data['seed']}; {_cell(machine['cpu'])}, "
-        f"{machine['threads']} thread{'s' * (machine['threads'] != 1)}, Python {machine['python']}; "
+        f"{counted(machine['threads'], 'thread')}, Python {machine['python']}; "
         f"commit {commit}{' with changes' if data['dirty'] else ''}</sub>"
     )
 

@@ -200,6 +200,11 @@ def seconds_text(seconds: float) -> str:
     return f"{seconds / 1e-9:.3g} ns"
 
 
+def counted(count: int, thing: str) -> str:
+    """A count with its noun: 1 lab, 2 labs."""
+    return f"{count} {thing}{'s' * (count != 1)}"
+
+
 def shown_path(path: Path) -> str:
     """A path relative to the current folder where it lies below it."""
     try:

@@ -12,7 +12,7 @@ from typing import Any
 from groundwork.errors import UsageError
 from groundwork.execution import find_runs
 from groundwork.labs import Lab
-from groundwork.terminal import Terminal
+from groundwork.terminal import Terminal, counted
 from groundwork.workspace import Workspace
 
 
@@ -84,7 +84,7 @@ def verify(
         terminal.line(trouble, style="red")
     held = sum(claim["holds"] for _, claim in claims)
     terminal.line(
-        f"{len(labs)} lab{'s' * (len(labs) != 1)}, {held} of {len(claims)} claims hold",
+        f"{counted(len(labs), 'lab')}, {held} of {len(claims)} claims hold",
         style="bold",
     )
     return bool(claims) and held == len(claims) and not troubles
