@@ -69,23 +69,10 @@ class Lab:
         """Its whole docstring, without the indentation."""
         return ast.get_docstring(self._tree) or ""
 
-    def _assigned(self, name: str) -> ast.expr | None:
-        for node in self._tree.body:
-            target: ast.expr | None = None
-            if isinstance(node, ast.Assign):
-                target = node.targets[0]
-            elif isinstance(node, ast.AnnAssign):
-                target = node.target
-            else:
-                continue
-            if isinstance(target, ast.Name) and target.id == name:
-                return node.value
-        return None
-
     @property
     def presets(self) -> dict[str, dict[str, Any]]:
         """Its presets; a UsageError when they are not literals."""
-        node = self._assigned("PRESETS")
+        node = _assigned(self._tree, "PRESETS")
         try:
             return ast.literal_eval(node) if node else {}
         except ValueError as error:
@@ -101,12 +88,7 @@ class Lab:
     @property
     def claims(self) -> list[Claim]:
         """Its claims, in the order of the file; a UsageError when they are not literals."""
-        node = self._assigned("CLAIMS")
-        calls = node.elts if isinstance(node, ast.List | ast.Tuple) else []
-        try:
-            return [_claim(call) for call in calls]
-        except (ValueError, TypeError) as error:
-            raise UsageError(f"{self.address}: CLAIMS holds more than literals: {error}") from error
+        return _claims(self._tree, self.address)
 
     def source_digest(self, preset: str) -> str:
         """A sha256 of the code that decides what this preset measures.
@@ -123,6 +105,37 @@ class Lab:
                 digest.update(token.encode() + b"\0")
         digest.update(repr(sorted(self.presets.get(preset, {}).items())).encode())
         return digest.hexdigest()
+
+
+def package_claims(folder: Path) -> list[Claim]:
+    """What a package claims of its labs as a whole: the literal `CLAIMS` of `labs/__init__.py`."""
+    path = folder / "__init__.py"
+    if not path.is_file():
+        return []
+    return _claims(ast.parse(path.read_text("utf-8")), folder.parent.name)
+
+
+def _assigned(tree: ast.Module, name: str) -> ast.expr | None:
+    for node in tree.body:
+        target: ast.expr | None = None
+        if isinstance(node, ast.Assign):
+            target = node.targets[0]
+        elif isinstance(node, ast.AnnAssign):
+            target = node.target
+        else:
+            continue
+        if isinstance(target, ast.Name) and target.id == name:
+            return node.value
+    return None
+
+
+def _claims(tree: ast.Module, owner: str) -> list[Claim]:
+    node = _assigned(tree, "CLAIMS")
+    calls = node.elts if isinstance(node, ast.List | ast.Tuple) else []
+    try:
+        return [_claim(call) for call in calls]
+    except (ValueError, TypeError) as error:
+        raise UsageError(f"{owner}: CLAIMS holds more than literals: {error}") from error
 
 
 def _claim(node: ast.expr) -> Claim:

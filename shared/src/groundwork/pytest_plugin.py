@@ -1,5 +1,6 @@
-"""Fixtures with small data, found by pytest through its entry point."""
+"""Fixtures with small data, and the count of estimator checks; found by pytest by itself."""
 
+import re
 from collections.abc import Callable
 from pathlib import Path
 
@@ -8,6 +9,9 @@ import pytest
 from numpy.typing import NDArray
 
 Table = tuple[NDArray, NDArray]
+
+#: The node of one check, as `sklearn.utils.estimator_checks.parametrize_with_checks` names it.
+_CHECK = re.compile(r"\[(\w+)\(.*?\)-check_\w+")
 
 
 @pytest.fixture
@@ -71,3 +75,17 @@ def tiny_corpus() -> list[str]:
         "stocks fell as rates rose",
         "rates rose and stocks fell again",
     ]
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Print how many of scikit-learn's estimator checks were passed, where any was run."""
+    passed = [
+        match.group(1)
+        for report in terminalreporter.getreports("passed")
+        if report.when == "call" and (match := _CHECK.search(report.nodeid))
+    ]
+    if passed:
+        estimators = len(set(passed))
+        terminalreporter.write_line(
+            f"{len(passed)} of scikit-learn's estimator checks passed, over {estimators} estimators"
+        )

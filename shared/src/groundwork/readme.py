@@ -1,14 +1,15 @@
 """The parts of the README files that are written from the records, between markers.
 
-`<!-- results:start -->` … `<!-- results:end -->` in a package's README, and
-`<!-- packages:start -->` … `<!-- packages:end -->` in the root's.
+`<!-- results:start -->` … `<!-- results:end -->` in a package's README, in one that has estimators
+also `<!-- estimators:start -->` … `<!-- estimators:end -->`, and `<!-- packages:start -->` …
+`<!-- packages:end -->` in the root's.
 """
 
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from groundwork import files
+from groundwork import files, summary
 from groundwork.errors import UsageError
 from groundwork.records import Record, find_records, member_records
 from groundwork.terminal import counted, number, seconds_text
@@ -29,6 +30,9 @@ def write_readmes(workspace: Workspace, *, check: bool = False) -> list[Path]:
         if member.readme.is_file() and member.labs():
             block = results_block(member)
             changed += _replace(member.readme, "results", block, check)
+            if "<!-- estimators:start -->" in member.readme.read_text("utf-8"):
+                block = estimators_block(member)
+                changed += _replace(member.readme, "estimators", block, check)
     root = workspace.root / "README.md"
     if root.is_file():
         changed += _replace(root, "packages", packages_block(workspace), check)
@@ -48,6 +52,39 @@ def results_block(member: Member) -> str:
     for lab in member.labs():
         if lab.name in best:
             lines += ["", *_record_section(member, best[lab.name])]
+    return "\n".join(lines)
+
+
+def estimators_block(member: Member) -> str:
+    """The Markdown table of estimators: both scores, and the ratios of the times.
+
+    Its last row holds the geometric means, with the verdict where the package claims them.
+    """
+    records = [record.data for record in member_records(member) if record.preset == "full"]
+    table = list(summary.rows(records))
+    lines = [
+        "| estimator | reference | score, ours | score, reference | fit | predict |",
+        "| --- | --- | ---: | ---: | ---: | ---: |",
+    ]
+    for row in table:
+        unit = "" if row.unit in ("", "points") else f" {row.unit}"
+        scores = [
+            "–" if value is None else f"{value:.2f}{unit}"
+            for value in (row.score, row.score_reference)
+        ]
+        ratios = ["–" if (r := row.ratios[kind]) is None else f"{r:.2f}×" for kind in summary.KINDS]
+        name = f"[`{row.name}`](#{row.lab})"
+        lines.append(f"| {' | '.join([name, _cell(row.library), *scores, *ratios])} |")
+    means = summary.geometric_means(table)
+    if not means:
+        return "No estimator is recorded yet."
+    verdicts = {v["name"]: v for v in summary.check(member.claims(), "full", records)}
+    cells = []
+    for kind in summary.KINDS:
+        name = f"geometric_mean.{kind}"
+        claim = _claim(verdicts.get(name))
+        cells.append(f"{means[name]['value']:.2f}× {claim}".strip() if name in means else "–")
+    lines.append(f"| geometric mean | | | | {' | '.join(cells)} |")
     return "\n".join(lines)
 
 

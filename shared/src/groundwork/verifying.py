@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from groundwork import summary
 from groundwork.errors import UsageError
 from groundwork.execution import find_runs
 from groundwork.labs import Lab
@@ -58,11 +59,13 @@ def verify(
 ) -> bool:
     """Run the labs, show every claim with its verdict; True when all of them hold.
 
+    Where all labs of a package are among them, so are the package's own claims.
     With `resume`, a lab that has already finished on today's code is not run again, and one that
     was interrupted goes on.
     """
     claims: list[tuple[str, dict[str, Any]]] = []
     troubles: list[str] = []
+    finished: dict[str, list[dict[str, Any]]] = {}
     for index, lab in enumerate(labs, start=1):
         terminal.line(f"[{index}/{len(labs)}] {lab.address} · {preset}", style="bold")
         run = _verify_one(workspace, lab, preset, seed, resume)
@@ -78,6 +81,12 @@ def verify(
             f"{run['peak_memory_mb']:.0f} MB"
         )
         claims += [(lab.address, claim) for claim in run["claims"]]
+        finished.setdefault(lab.package, []).append(run)
+    for package, runs in finished.items():
+        member = workspace.member(package)
+        if len(runs) == sum(preset in lab.presets for lab in member.labs()):
+            verdicts = summary.check(member.claims(), preset, runs)
+            claims += [(package, claim) for claim in verdicts]
     terminal.line()
     terminal.claims(claims)
     for trouble in troubles:

@@ -8,8 +8,9 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
+from groundwork.claims import Claim
 from groundwork.errors import UsageError
-from groundwork.labs import Lab, kebab
+from groundwork.labs import Lab, kebab, package_claims
 from groundwork.suggest import unknown
 
 GROUPS = ("shared", "projects", "casestudies", "capstones")
@@ -69,6 +70,10 @@ class Member:
             Lab(self.name, kebab(path.stem), path)
             for path in sorted((self.source / "labs").glob("[!_.]*.py"))
         ]
+
+    def claims(self) -> list[Claim]:
+        """What it claims of its labs as a whole; see `groundwork.summary`."""
+        return package_claims(self.source / "labs")
 
     def lab(self, name: str) -> Lab:
         """The lab of that name; a UsageError names the nearest ones."""
