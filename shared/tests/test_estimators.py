@@ -67,6 +67,15 @@ def test_an_interrupted_study_goes_on_after_the_last_pair(fresh_run: Run) -> Non
     assert fresh_run.metrics["apart.Ridge"]["value"] == 0
 
 
+def test_the_coefficient_error_is_the_worst_difference(fresh_run: Run) -> None:
+    same = estimators.coefficient_error(
+        fresh_run, "same", Ridge(), Ridge(solver="svd"), ["diabetes", "friedman1"]
+    )
+    assert same < 1e-9
+    estimators.coefficient_error(fresh_run, "other", Ridge(alpha=9), Ridge(), ["diabetes"])
+    assert fresh_run.metrics["coefficient_error.other"]["value"] > 1e-3
+
+
 def test_growth_has_a_figure_and_an_exponent(fresh_run: Run) -> None:
     pair = Pair("Ridge", Ridge(), Ridge(), sets=())
     curves = study(fresh_run, [pair], rows=0, largest=10_000)

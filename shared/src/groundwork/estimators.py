@@ -13,6 +13,8 @@ tells the run under names that READMEs and claims share:
 - `memory.NAME`, `memory_reference.NAME` in MB, `memory_ratio.NAME`: the peak of a fit in a fresh
   process beyond what the process held before it. Below 8 MB a peak counts as 8: there the
   allocator speaks, not the algorithm.
+
+`coefficient_error` is for linear models: `coefficient_error.NAME`.
 """
 
 import gc
@@ -23,9 +25,10 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import numpy as np
+from annotated_types import Ge
 from numpy.typing import NDArray
 
 from groundwork.data import tables
@@ -37,6 +40,13 @@ if TYPE_CHECKING:
 
 Score = Callable[[Any, NDArray, Any], float]
 Make = Callable[[int, int], tuple[NDArray, Any]]
+
+# The parameters that the labs of estimators have in common.
+Sets = Annotated[tuple[str, ...], "tables to score on"]
+Seeds = Annotated[int, Ge(1), "splits and random states of each score"]
+Rows = Annotated[int, Ge(0), "rows of the timed fits; 0 times nothing"]
+Largest = Annotated[int, Ge(0), "largest n of the growth curve; 0 draws none"]
+Memory = Annotated[bool, "measure the peak memory of a fit"]
 
 #: Peaks below this many bytes are not told apart.
 _SMALL = 8 * 2**20
@@ -163,6 +173,26 @@ def study(
             "Seconds of a fit against the number of rows, ours and the reference's.",
         )
     return curves
+
+
+def coefficient_error(
+    run: Run, name: str, ours: Any, reference: Any, sets: Sequence[str], rows: int = 2000
+) -> float:
+    """Tell the run how far the coefficients of two linear models lie apart, at their worst.
+
+    Both are fitted to each (standardized) table, so give them a tight tolerance. The metric
+    `coefficient_error.NAME` is the largest difference of an entry of `coef_` or `intercept_`,
+    relative to the largest entry of the reference's where that is above 1.
+    """
+    worst = 0.0
+    for table in sets:
+        x, y = tables.matrix(table, run.data, rows=rows, seed=run.seed, standardize=True)
+        fits = [_fit(_seeded(estimator, run.seed), x, y) for estimator in (ours, reference)]
+        for attribute in ("coef_", "intercept_"):
+            a, b = (np.asarray(getattr(fitted, attribute)) for fitted in fits)
+            scale = max(1.0, float(np.abs(b).max()))
+            worst = max(worst, float(np.abs(a - b).max()) / scale)
+    return run.metric(f"coefficient_error.{name}", worst)
 
 
 def _scores(

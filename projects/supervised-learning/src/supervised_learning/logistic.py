@@ -129,6 +129,38 @@ class _Likelihood:
         return product
 
 
+def gradient_descent(
+    X: NDArray, y: NDArray, *, l2: float = 0.0, steps: int = 1000
+) -> tuple[NDArray, float, list[float]]:
+    """The shortest trainer: plain gradient descent on the mean loss of two classes.
+
+    The second derivative of a row's loss by its score is at most ¼, so the gradient changes no
+    faster than L = ¼ λ_max(XᵀX / n) + l2, and a step of 1 / L never overshoots.
+
+    Parameters
+    ----------
+    X : array of shape (n, d)
+    y : array of shape (n,), 0 or 1.
+    l2 : the weight of ½‖w‖² beside the mean loss.
+
+    Returns
+    -------
+    w of shape (d,), b, and the loss before each step.
+    """
+    n = len(X)
+    rows = np.column_stack([X, np.ones(n)])
+    step = 1 / (0.25 * np.linalg.eigvalsh(rows.T @ rows / n)[-1] + l2)
+    w, b = np.zeros(X.shape[1]), 0.0
+    losses = []
+    for _ in range(steps):
+        z = X @ w + b
+        losses.append(float(np.mean(np.logaddexp(0, z) - y * z) + 0.5 * l2 * w @ w))
+        r = sigmoid(z) - y
+        w -= step * (X.T @ r / n + l2 * w)
+        b -= step * r.mean()
+    return w, b, losses
+
+
 def newton_cg(
     objective: _Likelihood, theta: NDArray, *, tol: float, max_iter: int
 ) -> tuple[NDArray, int, bool]:
@@ -265,7 +297,7 @@ class LogisticRegression(LinearClassifier):
             X, codes, weight, k, strength * (1 - self.l1_ratio), bool(self.fit_intercept)
         )
         theta = np.zeros(loss.size)
-        limits = {"tol": self.tol, "max_iter": self.max_iter}
+        limits: dict[str, Any] = {"tol": self.tol, "max_iter": self.max_iter}
         if self.l1_ratio > 0 and strength > 0:
             l1 = np.zeros(loss.size)
             l1[: loss.k * loss.d] = strength * self.l1_ratio / loss.total
