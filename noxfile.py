@@ -220,7 +220,11 @@ def _write_import_contracts() -> Path:
     for name in MEMBERS:
         module = modules[name]
         files = sorted(MEMBERS[name].glob("src/*/labs/[!_]*.py"))
-        library = list(MEMBERS[name].glob(f"src/{module}/[!_]*.py"))
+        library = sorted(
+            {path.stem for path in MEMBERS[name].glob(f"src/{module}/[!_]*.py")}
+            | {path.parent.name for path in MEMBERS[name].glob(f"src/{module}/*/__init__.py")}
+        )
+        library = [stem for stem in library if stem != "labs"]
         if len(files) > 1:
             lines += ["", f"[importlinter:contract:{name}-labs]"]
             lines += [f"name = no lab of {name} imports another lab", "type = independence"]
@@ -228,7 +232,7 @@ def _write_import_contracts() -> Path:
         if files and library:
             lines += ["", f"[importlinter:contract:{name}-library]"]
             lines += [f"name = the library of {name} does not import its labs", "type = forbidden"]
-            lines += ["source_modules =", *(f"    {module}.{path.stem}" for path in library)]
+            lines += ["source_modules =", *(f"    {module}.{stem}" for stem in library)]
             lines += ["forbidden_modules =", f"    {module}.labs"]
     for lower, higher in (
         ("projects", ("casestudies", "capstones")),

@@ -93,7 +93,12 @@ def main(
         "Iris after growing numbers of rounds; the likelihood of each round; BIC by number and "
         "shape; stretched clusters as k-means and as the mixture see them.",
     )
-    start = {"means_init": X[[0, 60, 120]], "tol": 1e-10, "max_iter": 2000, "random_state": 0}
+    start: dict[str, Any] = {
+        "means_init": X[[0, 60, 120]],
+        "tol": 1e-10,
+        "max_iter": 2000,
+        "random_state": 0,
+    }
     ours = GaussianMixture(3, **start).fit(X)
     theirs = reference.GaussianMixture(3, **start).fit(X)
     run.metric("mean_error.GaussianMixture", float(np.abs(ours.means_ - theirs.means_).max()))
@@ -154,7 +159,15 @@ def outline(panel: Any, mean: NDArray, covariance: NDArray, color: str) -> None:
     angle = float(np.degrees(np.arctan2(axes[1, 1], axes[0, 1])))
     width, height = 4 * np.sqrt(variances[1]), 4 * np.sqrt(variances[0])
     panel.add_patch(
-        Ellipse(mean, width, height, angle=angle, fill=False, edgecolor=color, linewidth=1.5)
+        Ellipse(
+            (mean[0], mean[1]),
+            width,
+            height,
+            angle=angle,
+            fill=False,
+            edgecolor=color,
+            linewidth=1.5,
+        )
     )
 
 
@@ -198,7 +211,7 @@ def draw_stretched(run: Run, panels: Any) -> None:
     From the clusters of k-means EM may stay in a poor maximum; from single rows, the best of ten
     beginnings finds the right one.
     """
-    models = {
+    models: dict[str, Any] = {
         "kmeans": KMeans(3, n_init=10),
         "mixture_from_kmeans": GaussianMixture(3, n_init=10, max_iter=300),
         "mixture": GaussianMixture(3, n_init=10, max_iter=300, init_params="random_from_data"),
