@@ -356,7 +356,7 @@ def _shortest(
 def exponent(sizes: Sequence[int], seconds: Sequence[float]) -> float:
     """The slope of log seconds against log n, over the upper half of the sizes (log scale)."""
     n, s = np.asarray(sizes, dtype=float), np.asarray(seconds, dtype=float)
-    upper = n >= np.sqrt(n[0] * n[-1]) * 0.999
+    upper = n >= min(np.sqrt(n[0] * n[-1]) * 0.999, n[-2])
     return float(np.polyfit(np.log(n[upper]), np.log(s[upper]), 1)[0])
 
 
