@@ -167,8 +167,7 @@ class IsolationForest(OutlierMixin, BaseEstimator):
             rows = _draw(rng, n, self.max_samples_, weight, self.bootstrap)
             columns = np.arange(d) if features == d else rng.permutation(d)[:features]
             sample = X[rows].T if features == d else X[np.ix_(rows, columns)].T
-            *arrays, depth = _grow(np.ascontiguousarray(sample), deepest, rng)
-            tree = IsolationTree(*arrays, depth)
+            tree = IsolationTree(*_grow(np.ascontiguousarray(sample), deepest, rng))
             if features < d:
                 tree = tree._replace(feature=columns[tree.feature].astype(np.int32))
             self.estimators_.append(tree)
@@ -177,7 +176,7 @@ class IsolationForest(OutlierMixin, BaseEstimator):
         self._forest = _flatten(self.estimators_)
 
         self.offset_ = -0.5
-        if self.contamination != "auto":
+        if not isinstance(self.contamination, str):
             self.offset_ = float(np.percentile(self._scores(X), 100.0 * self.contamination))
         return self
 
@@ -250,6 +249,7 @@ class IsolationForest(OutlierMixin, BaseEstimator):
         return -np.exp2(_mean_length(X, *self._forest) / -usual)
 
     def _sample_size(self, n: int, weight: NDArray | None) -> int:
+        size: int
         if self.max_samples == "auto":
             size = min(256, n)
         elif isinstance(self.max_samples, Integral):
@@ -258,11 +258,11 @@ class IsolationForest(OutlierMixin, BaseEstimator):
                     f"max_samples={self.max_samples} is more than the {n} rows; all are taken",
                     stacklevel=4,
                 )
-            size = min(int(self.max_samples), n)
+            size = int(min(self.max_samples, n))
         else:
             size = max(1, int(float(self.max_samples) * n))
         if weight is not None and not self.bootstrap:
-            size = min(size, np.count_nonzero(weight))
+            size = min(size, int(np.count_nonzero(weight)))
         return size
 
     def _feature_count(self, d: int) -> int:

@@ -20,8 +20,8 @@ from numpy.typing import NDArray
 
 @njit(cache=True, nogil=True)
 def rows_in_cache(n: int, d: int, k: int) -> int:
-    """How many of n rows of d numbers, with k results each, take half of a second-level cache."""
-    return min(n, max(64, 2**16 // (d + k)))
+    """How many of n rows of d numbers, with k results each, stay in a second-level cache."""
+    return min(n, max(64, 2**14 // (d + k)))
 
 
 @njit(cache=True, nogil=True, fastmath={"reassoc", "contract"})
@@ -39,17 +39,17 @@ def _try_candidates(
     """
     (n, d), trials = X.shape, len(candidates)
     rows = rows_in_cache(n, d, trials)
-    chosen, chosen_norms = X[candidates], norms[candidates]
+    columns, chosen_norms = np.ascontiguousarray(X[candidates].T), norms[candidates]
     scores = np.empty(trials * rows, X.dtype)
     potential = np.zeros(trials)
     for begin in range(0, n, rows):
         end = min(begin + rows, n)
-        products = scores[: trials * (end - begin)].reshape((trials, end - begin))
-        np.dot(chosen, X[begin:end].T, products)
+        products = scores[: trials * (end - begin)].reshape((end - begin, trials))
+        np.dot(X[begin:end], columns, products)
         for t in range(trials):
             total = 0.0
             for i in range(begin, end):
-                distance = norms[i] - 2 * products[t, i - begin] + chosen_norms[t]
+                distance = norms[i] - 2 * products[i - begin, t] + chosen_norms[t]
                 distance = distance if distance < closest[i] else closest[i]
                 distance = distance if distance > 0 else X.dtype.type(0)
                 trial[t, i] = distance

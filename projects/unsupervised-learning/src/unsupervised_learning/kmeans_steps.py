@@ -30,8 +30,10 @@ References: S. P. Lloyd, "Least squares quantization in PCM" (1982). C. Elkan, "
 inequality to accelerate k-means" (2003).
 """
 
+from concurrent.futures import ThreadPoolExecutor
+
 import numpy as np
-from numba import njit
+from numba import get_num_threads, njit
 from numpy.typing import NDArray
 
 from unsupervised_learning.blas_threads import one_blas_thread
@@ -42,23 +44,23 @@ from unsupervised_learning.kmeans_seeding import rows_in_cache
 
 @njit(cache=True, nogil=True)
 def _label_block(
-    block: NDArray, centers: NDArray, half_norms: NDArray, scores: NDArray, labels: NDArray
+    block: NDArray, columns: NDArray, half_norms: NDArray, scores: NDArray, labels: NDArray
 ) -> None:
-    """labels[i] = the j with the largest x_i·c_j - |c_j|²/2, the first of equal ones."""
-    m, k = len(block), len(centers)
-    products = scores[: k * m].reshape((k, m))
-    best = scores[k * m : k * m + m]
-    np.dot(centers, block.T, products)
+    """labels[i] = the j with the largest x_i·c_j - |c_j|²/2, the first of equal ones.
+
+    The centers are the `columns` (d, k): BLAS is quickest with the few of them on the right.
+    """
+    m, k = len(block), len(half_norms)
+    products = scores[: m * k].reshape((m, k))
+    np.dot(block, columns, products)
     for i in range(m):
-        best[i] = products[0, i] - half_norms[0]
-        labels[i] = 0
-    for j in range(1, k):  # row by row of the products: several samples in one instruction
-        half_norm = half_norms[j]
-        for i in range(m):
-            score = products[j, i] - half_norm
-            if score > best[i]:
-                best[i] = score
-                labels[i] = j
+        label, best = 0, products[i, 0] - half_norms[0]
+        for j in range(1, k):
+            score = products[i, j] - half_norms[j]
+            # selections: no branch could be foretold
+            label = j if score > best else label
+            best = score if score > best else best
+        labels[i] = label
 
 
 @njit(cache=True, nogil=True)
@@ -66,10 +68,11 @@ def _nearest(X: NDArray, centers: NDArray, half_norms: NDArray, labels: NDArray)
     """The first step: every row goes to its nearest center."""
     (n, d), k = X.shape, len(centers)
     rows = rows_in_cache(n, d, k)
-    scores = np.empty((k + 1) * rows, X.dtype)
+    scores = np.empty(k * rows, X.dtype)
+    columns = np.ascontiguousarray(centers.T)
     for begin in range(0, n, rows):
         end = min(begin + rows, n)
-        _label_block(X[begin:end], centers, half_norms, scores, labels[begin:end])
+        _label_block(X[begin:end], columns, half_norms, scores, labels[begin:end])
 
 
 @njit(cache=True, nogil=True)
@@ -88,12 +91,13 @@ def lloyd_pass(
     """
     (n, d), k = X.shape, len(centers)
     rows = rows_in_cache(n, d, k)
-    scores = np.empty((k + 1) * rows, X.dtype)
+    scores = np.empty(k * rows, X.dtype)
+    columns = np.ascontiguousarray(centers.T)
     nearest = np.empty(rows, labels.dtype)
     changed = 0
     for begin in range(0, n, rows):
         end = min(begin + rows, n)
-        _label_block(X[begin:end], centers, half_norms, scores, nearest[: end - begin])
+        _label_block(X[begin:end], columns, half_norms, scores, nearest[: end - begin])
         for i in range(begin, end):
             j = nearest[i - begin]
             if labels[i] != j:
@@ -211,24 +215,41 @@ def iterate(
 ) -> tuple[NDArray, NDArray, float, int, bool]:
     """Repeat the two steps until no label changes or the centers move by at most `tol`.
 
+    Many rows are taken in parts, by as many threads as Numba has; the sums do not depend on how
+    many these are.
+
     Returns labels, centers, inertia, the number of iterations, and whether it converged.
     """
-    n, k = len(X), len(centers)
+    (n, d), k = X.shape, len(centers)
     labels = np.full(n, -1, dtype=np.int32)
     if elkan:
         upper, lower = np.empty(n, X.dtype), np.zeros((n, k), X.dtype)
         moved = np.zeros(k, X.dtype)
-    sums, counts = np.empty(centers.shape), np.empty(k)
+    work = n * (d + k if elkan else d * k)
+    parts = max(1, min(16, work // 2**19))  # about half a millisecond each
+    edges = np.linspace(0, n, parts + 1).astype(int)
+    part_sums, part_counts = np.empty((parts, k, d)), np.empty((parts, k))
+
+    def assign(part: int) -> int:
+        rows = slice(edges[part], edges[part + 1])
+        part_sums[part], part_counts[part] = 0.0, 0.0
+        begin = (X[rows], weight[rows], centers)
+        end = (labels[rows], part_sums[part], part_counts[part])
+        if elkan:
+            return elkan_pass(*begin, between, moved, upper[rows], lower[rows], *end)
+        return lloyd_pass(*begin, norms, *end)
+
     iteration, changed, converged = 0, n, False
+    threads = min(parts, get_num_threads())
+    pool = ThreadPoolExecutor(threads) if threads > 1 else None
     while iteration < max_iter and not converged:
         iteration += 1
-        sums[:], counts[:] = 0.0, 0.0
         if elkan:
-            bounds = (_half_between(centers), moved, upper, lower)
-            changed = elkan_pass(X, weight, centers, *bounds, labels, sums, counts)
+            between = _half_between(centers)
         else:
             norms = half_norms_of(centers)
-            changed = lloyd_pass(X, weight, centers, norms, labels, sums, counts)
+        changed = sum((pool.map if pool else map)(assign, range(parts)))
+        sums, counts = part_sums.sum(axis=0), part_counts.sum(axis=0)
         _fill_empty(X, weight, centers, labels, sums, counts)
         new = np.divide(sums, counts[:, None], where=counts[:, None] > 0, out=sums)
         new[counts <= 0] = new[np.argmax(counts)]
@@ -238,6 +259,8 @@ def iterate(
         if elkan:
             moved = np.sqrt(shifts)
         converged = changed == 0 or bool(shifts.sum() <= tol)
+    if pool:
+        pool.shutdown()
     if changed:  # the labels belong to the centers before
         labels = nearest(X, centers)
     return labels, centers, inertia(X, weight, centers, labels), iteration, converged

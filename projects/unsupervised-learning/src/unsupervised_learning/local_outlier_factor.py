@@ -205,7 +205,7 @@ class LocalOutlierFactor(OutlierMixin, BaseEstimator):
         self.negative_outlier_factor_ = -factor
 
         self.offset_ = -1.5
-        if self.contamination != "auto":
+        if not isinstance(self.contamination, str):
             self.offset_ = np.percentile(self.negative_outlier_factor_, 100.0 * self.contamination)
         if not self.novelty and factor.max() > 1e7:
             warnings.warn(

@@ -140,7 +140,7 @@ def draw_errors(run: Run, panel: Any, X: NDArray, y: NDArray) -> None:
     means = test.mean(axis=0)
     run.metric("train_error.1", float(train[:, 0].mean()))
     run.metric("best_number", NUMBERS[int(means.argmin())])
-    run.metric("test_error.best", test[:, means.argmin()])
+    run.metric("test_error.best", list(test[:, means.argmin()]))
     run.metric("error_of_1_over_best", means[0] / means.min())
     run.metric("error_of_most_over_best", means[-1] / means.min())
     panel.semilogx(NUMBERS, train.mean(axis=0), "o-", markersize=4, label="training half")
