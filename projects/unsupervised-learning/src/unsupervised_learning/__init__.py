@@ -11,10 +11,12 @@ from typing import Any
 #: What each module offers.
 _MODULES = {
     "dbscan": "DBSCAN",
+    "dendrogram": "draw_dendrogram",
+    "embedding_scores": "continuity neighbor_preservation shepard_correlation trustworthiness",
     "fp_growth": "fpgrowth",
     "frequent_itemsets": "apriori",
     "hdbscan": "HDBSCAN",
-    "hierarchical": "AgglomerativeClustering",
+    "hierarchical": "AgglomerativeClustering linkage_matrix",
     "isolation_forest": "IsolationForest",
     "kmeans": "KMeans",
     "local_outlier_factor": "LocalOutlierFactor",
@@ -24,6 +26,8 @@ _MODULES = {
     "pca": "PCA",
     "robust_covariance": "EllipticEnvelope MinCovDet",
     "rules": "association_rules",
+    "scores": "adjusted_mutual_info_score adjusted_rand_score calinski_harabasz_score "
+    "davies_bouldin_score silhouette_samples silhouette_score v_measure_score",
     "tsne": "TSNE",
     "umap": "UMAP",
 }
@@ -44,9 +48,22 @@ __all__ = [
     "LocalOutlierFactor",
     "MinCovDet",
     "MiniBatchKMeans",
+    "adjusted_mutual_info_score",
+    "adjusted_rand_score",
     "apriori",
     "association_rules",
+    "calinski_harabasz_score",
+    "continuity",
+    "davies_bouldin_score",
+    "draw_dendrogram",
     "fpgrowth",
+    "linkage_matrix",
+    "neighbor_preservation",
+    "shepard_correlation",
+    "silhouette_samples",
+    "silhouette_score",
+    "trustworthiness",
+    "v_measure_score",
 ]
 
 
