@@ -312,7 +312,7 @@ def measure_growth(
 ) -> Growth:
     """Time fits of both at 1,000, 2,000, 5,000, 10,000, … rows, up to `largest`.
 
-    Each time is the shortest of one to nine, taken in turns. The curve ends before the size where
+    Each time is the shortest of one to fifteen, taken in turns. The curve ends before the size where
     either would be expected to take longer than `limit_s` seconds.
     """
     curve = Growth()
@@ -341,7 +341,7 @@ def _shortest(
     """The shortest fit of each, in turns: three at least where they are quick, one where not."""
     best = [np.inf] * len(estimators)
     total, turns = 0.0, 0
-    while turns < 1 or (turns < 3 and total < enough_s) or (turns < 9 and total < enough_s / 10):
+    while turns < 1 or (turns < 3 and total < enough_s) or (turns < 15 and total < enough_s / 3):
         for i, estimator in enumerate(estimators):
             fresh = _seeded(estimator, seed)
             gc.collect()
