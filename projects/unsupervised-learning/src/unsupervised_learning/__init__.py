@@ -10,6 +10,7 @@ from typing import Any
 
 #: What each module offers.
 _MODULES = {
+    "baskets": "make_baskets",
     "dbscan": "DBSCAN",
     "dendrogram": "draw_dendrogram",
     "embedding_scores": "continuity neighbor_preservation shepard_correlation trustworthiness",
@@ -58,6 +59,7 @@ __all__ = [
     "draw_dendrogram",
     "fpgrowth",
     "linkage_matrix",
+    "make_baskets",
     "neighbor_preservation",
     "shepard_correlation",
     "silhouette_samples",
