@@ -141,14 +141,17 @@ class ID3Classifier(ClassifierMixin, BaseEstimator):
                 sample_weight, X, dtype=np.float64, ensure_non_negative=True
             )
         self.categories_, cells, first = _categories(X)
+        labels = labels.astype(np.int32)
+        if not weight.all():
+            kept = weight > 0
+            cells, labels, weight = cells[kept], labels[kept], weight[kept]
         self.tree_ = CategoryTree(
             *_grow(
                 cells,
                 first,
-                labels.astype(np.int32),
-                weight,
+                labels,
+                weight.copy(),  # the rows are moved about
                 table_of_log2(weight, len(y)),
-                np.flatnonzero(weight > 0).astype(np.int32),
                 len(self.classes_),
                 self.criterion == "gain_ratio",
                 2**31 - 1 if self.max_depth is None else self.max_depth,
@@ -291,8 +294,13 @@ def _mixed(c: int) -> TypeError:
 
 
 @njit(cache=True, nogil=True)
-def _grow(cells, first_cell, label, weight, table, rows, n_classes, by_ratio, max_depth, min_split):
-    d, n_rows, n_cells = cells.shape[1], len(rows), first_cell[-1]
+def _grow(cells, first_cell, label, weight, table, n_classes, by_ratio, max_depth, min_split):
+    """Grow the tree, level by level; the rows are put in the order of its nodes on the way.
+
+    So a node's rows lie side by side in memory: to look for them all over a long table would cost
+    more than to move them.
+    """
+    (n_rows, d), n_cells = cells.shape, first_cell[-1]
     room = 2 * n_rows  # every split makes two nodes at least
     column, code_of = np.full(room, NONE, np.int32), np.full(room, NONE, np.int32)
     first_child, n_children = np.full(room, NONE, np.int32), np.zeros(room, np.int32)
@@ -308,24 +316,27 @@ def _grow(cells, first_cell, label, weight, table, rows, n_classes, by_ratio, ma
     seen, place = np.empty(n_cells, np.int32), np.empty(n_cells, np.int64)
     total, values = np.empty(n_classes), np.empty(d, np.int64)
     gain_of, answer_bits = np.empty(d), np.empty(d)
-    spare = np.empty(n_rows, np.int32)
+    moved_cells, moved_label = np.empty_like(cells), np.empty_like(label)
+    moved_weight = np.empty_like(weight)
 
     end[0] = n_rows
     node, nodes = 0, 1
     while node < nodes:
-        mine = rows[start[node] : end[node]]
+        here = slice(start[node], end[node])
+        my_cells, my_label, my_weight = cells[here], label[here], weight[here]
+        m = len(my_label)
         total[:] = 0.0
-        for i in mine:
-            total[label[i]] += weight[i]
+        for i in range(m):
+            total[my_label[i]] += my_weight[i]
         w = total.sum()
         weights[node], shares[node], bits[node] = w, total / w, -_minus_bits(total, w, table) / w
         pure = np.count_nonzero(total) < 2
-        if pure or depth[node] >= max_depth or len(mine) < min_split:
+        if pure or depth[node] >= max_depth or m < min_split:
             node += 1
             continue
 
         # What each column gains, and the bits of its answer; -1 for those that are constant here.
-        found = _count(node, cells, mine, label, weight, counts, met, seen)
+        found = _count(node, my_cells, my_label, my_weight, counts, met, seen)
         gain_of[:], answer_bits[:], values[:] = bits[node], 0.0, 0
         for j in range(found):
             cell = seen[j]
@@ -344,8 +355,8 @@ def _grow(cells, first_cell, label, weight, table, rows, n_classes, by_ratio, ma
             gains[node] = max(gain_of[best], 0.0)
             for j in range(found):
                 place[seen[j]] = 0
-            for i in mine:
-                place[cells[i, best]] += 1
+            for i in range(m):
+                place[my_cells[i, best]] += 1
             begin = start[node]
             for j in range(found):
                 cell = seen[j]
@@ -355,11 +366,15 @@ def _grow(cells, first_cell, label, weight, table, rows, n_classes, by_ratio, ma
                     place[cell] = begin - start[node]
                     begin = end[nodes]
                     nodes += 1
-            for i in mine:
-                cell = cells[i, best]
-                spare[place[cell]] = i
-                place[cell] += 1
-            mine[:] = spare[: len(mine)]
+            for i in range(m):
+                to = place[my_cells[i, best]]
+                moved_label[to], moved_weight[to] = my_label[i], my_weight[i]
+                for c in range(d):
+                    moved_cells[to, c] = my_cells[i, c]
+                place[my_cells[i, best]] += 1
+            my_cells[:], my_label[:], my_weight[:] = (
+                moved_cells[:m], moved_label[:m], moved_weight[:m],
+            )  # fmt: skip
         node += 1
     return (
         column[:nodes].copy(), first_child[:nodes].copy(), n_children[:nodes].copy(),
@@ -378,13 +393,13 @@ def _minus_bits(counts, w, table):
 
 
 @njit(cache=True, nogil=True)
-def _count(node, cells, rows, label, weight, counts, met, seen):
+def _count(node, cells, label, weight, counts, met, seen):
     """The class weights of each value in a node; the values that are met go to `seen`, ascending.
 
     `met` holds the last node that a value was met in.
     """
     found = 0
-    for i in rows:
+    for i in range(len(label)):
         k, w = label[i], weight[i]
         for c in range(cells.shape[1]):
             cell = cells[i, c]

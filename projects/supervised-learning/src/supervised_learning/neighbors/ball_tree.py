@@ -38,8 +38,7 @@ class BallTree:
 
     def __init__(self, X: NDArray, leaf_size: int = 30, p: float = 2.0) -> None:
         self.p = float(p)
-        self.order, self.ranges = split_points(X, leaf_size)
-        self.points = X[self.order]
+        self.points, self.order, self.ranges = split_points(X, leaf_size)
         self.centers, self.radii = _balls(self.points, self.ranges, self.p)
 
     def query(self, Q: NDArray, k: int) -> tuple[NDArray, NDArray]:

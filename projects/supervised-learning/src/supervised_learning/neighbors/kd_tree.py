@@ -40,8 +40,7 @@ class KDTree:
 
     def __init__(self, X: NDArray, leaf_size: int = 30, p: float = 2.0) -> None:
         self.p = float(p)
-        self.order, self.ranges = split_points(X, leaf_size)
-        self.points = X[self.order]
+        self.points, self.order, self.ranges = split_points(X, leaf_size)
         self.boxes = _boxes(self.points, self.ranges)
 
     def query(self, Q: NDArray, k: int) -> tuple[NDArray, NDArray]:
