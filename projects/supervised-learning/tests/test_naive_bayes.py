@@ -23,7 +23,11 @@ def counts(X: NDArray) -> NDArray:
 PAIRS = [
     (GaussianNB(), reference.GaussianNB(), lambda X: X),
     (MultinomialNB(), reference.MultinomialNB(), counts),
-    (MultinomialNB(alpha=0.1, fit_prior=False), reference.MultinomialNB(alpha=0.1, fit_prior=False), counts),
+    (
+        MultinomialNB(alpha=0.1, fit_prior=False),
+        reference.MultinomialNB(alpha=0.1, fit_prior=False),
+        counts,
+    ),
     (BernoulliNB(), reference.BernoulliNB(), lambda X: X),
     (CategoricalNB(), reference.CategoricalNB(), counts),
 ]  # fmt: skip
@@ -77,7 +81,7 @@ def test_negative_counts_are_refused(estimator) -> None:
 
 def test_a_category_never_heard_of_is_named() -> None:
     model = CategoricalNB().fit([[0, 1], [1, 0]], [0, 1])
-    with pytest.raises(IndexError, match="column 1 holds the category 5.*min_categories"):
+    with pytest.raises(IndexError, match=r"column 1 holds the category 5.*min_categories"):
         model.predict([[0, 5]])
     wide = CategoricalNB(min_categories=6).fit([[0, 1], [1, 0]], [0, 1])
     assert np.isfinite(wide.predict_log_proba([[0, 5]])).all()

@@ -9,6 +9,7 @@ import supervised_learning as package
 
 #: What estimators are built on; of no use alone.
 SHARED = {
+    "KernelMachine",
     "BoostedClassifier",
     "BoostedRegressor",
     "BoostedTrees",

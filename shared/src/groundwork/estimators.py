@@ -312,8 +312,8 @@ def measure_growth(
 ) -> Growth:
     """Time fits of both at 1,000, 2,000, 5,000, 10,000, … rows, up to `largest`.
 
-    Each time is the shortest of one to fifteen, taken in turns. The curve ends before the size where
-    either would be expected to take longer than `limit_s` seconds.
+    Each time is the shortest of one to fifteen, taken in turns. The curve ends before the size
+    where either would be expected to take longer than `limit_s` seconds.
     """
     curve = Growth()
     steps = (1, 2, 3, 5, 7) if largest <= 20_000 else (1, 2, 5)  # a slope needs some points
