@@ -26,6 +26,8 @@ from sklearn.utils._param_validation import Interval
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import _check_sample_weight, check_is_fitted, validate_data
 
+from supervised_learning.classes import encode
+
 
 @njit(cache=True, nogil=True)
 def _class_sums(X, y, weight, k):
@@ -101,7 +103,7 @@ class _NaiveBayes(ClassifierMixin, BaseEstimator):
         """Check the input, set `classes_` and `class_count_`; X, class numbers and weights."""
         X, y = validate_data(self, X, y, **check)
         check_classification_targets(y)
-        self.classes_, codes = np.unique(y, return_inverse=True)
+        self.classes_, codes = encode(y)
         weight = _check_sample_weight(sample_weight, X, dtype=np.float64)
         self.class_count_ = np.bincount(codes, weight, minlength=len(self.classes_))
         return X, codes, weight
