@@ -24,7 +24,8 @@ $(F_i - F_j)^2 / 2 \eta_{ij}$. A step changes $F$ by a multiple of two rows of $
 are needed, and those that come up again are kept in a cache.
 
 *Shrinking*: a variable at a bound (or at 0 within the tube) whose $F$ lies beyond $m$ and $M$ by
-now will most likely stay there. It is left out, and all are looked at again near the end.
+now will most likely stay there. It is left out, and all are looked at again near the end; then its
+$F$ is brought up to date, for which the rows of those are needed whose $\beta$ has changed since.
 
 Rows are kept in single precision, which is twice as quick and leaves the answer at the usual
 tolerance as it is. A tolerance below 1e-5 gets double precision.
@@ -179,6 +180,8 @@ class _Search:
         self.kernel, self.epsilon = kernel, epsilon
         self.order = np.arange(n)
         self.active = n
+        # Who was left out together (from where to where), and beta at that time, by point.
+        self.left_out: list[tuple[int, int, NDArray[np.float64]]] = []
         self.iterations = 0
         self.gap = np.inf
         self.variables = _Variables(
@@ -228,14 +231,19 @@ class _Search:
         cached = np.flatnonzero(self.cache.slot >= 0)
         self.cache.owner[self.cache.slot[cached]] = cached
         _reorder_rows(self.cache, moved)
-        self.active -= int(stuck.sum())
+        before = np.empty_like(v.beta)
+        before[self.order] = v.beta
+        remaining = self.active - int(stuck.sum())
+        self.left_out.append((remaining, self.active, before))
+        self.active = remaining
 
     def restore(self) -> None:
         """Take all variables back, and bring up to date the F of those that were left out."""
-        n = len(self.order)
-        if self.active < n:
-            _catch_up(self.variables, self.cache, self.kernel, self.active)
-            self.active = n
+        for start, stop, before in self.left_out:
+            change = self.variables.beta - before[self.order]
+            _catch_up(self.variables, self.cache, self.kernel, change, start, stop)
+        self.left_out = []
+        self.active = len(self.order)
 
     def solution(self, tol: float) -> DualSolution:
         """The solution in the order of the points that were given."""
@@ -456,12 +464,19 @@ def _reorder_rows(cache: _Cache, moved: NDArray) -> None:
 
 
 @njit(cache=True, nogil=True)
-def _catch_up(v: _Variables, cache: _Cache, kernel: Kernel, active: int) -> None:
-    """Compute F of the variables that were left out."""
-    n = len(v.z)
-    v.slack[active:] = v.z[active:]
-    for s in range(n):
-        if v.beta[s] != 0.0:
-            row = cache.rows[_make_row(v, cache, kernel, s, n)]
-            for t in range(active, n):
-                v.slack[t] -= v.beta[s] * row[t]
+def _catch_up(
+    v: _Variables, cache: _Cache, kernel: Kernel, change: NDArray, start: int, stop: int
+) -> None:
+    """Bring F from start to stop up to date with the change of beta (n,) since it was left."""
+    made = np.empty(stop, cache.rows.dtype)
+    for s in range(len(change)):
+        if change[s] == 0.0:
+            continue
+        slot = cache.slot[s]
+        if slot >= 0 and cache.filled[slot] >= stop:
+            row = cache.rows[slot]
+        else:
+            fill_row(v.columns, v.norms, s, start, stop, kernel, made)
+            row = made
+        for t in range(start, stop):
+            v.slack[t] -= change[s] * row[t]
