@@ -4,8 +4,10 @@ t-SNE keeps each point's likely neighbors and gives up the rest (`unsupervised_l
 perplexity says how many neighbors count. The figure shows the same digits at several perplexities,
 then a table of other data, then the scores: with few neighbors the map breaks into shreds, and
 groups that belong together come apart; with many the whole is laid out better, and neighbors less
-well. A map is one of many, for the start is random: every score has a mean and a spread over seeds.
-How large a cluster is and how far it lies from the next one mean little.
+well. Whether points that are near stay near in the map (the continuity) goes either way: on the
+small digits it grows with the perplexity, on MNIST it falls. A map is one of many, for the start is
+random: every score has a mean and a spread over seeds. How large a cluster is and how far it lies
+from the next one mean little.
 
 The times are those of one thread each: the reference can use more, this one does not.
 
@@ -59,7 +61,7 @@ CLAIMS = [
     Claim("trustworthiness@30", ">=", 0.97),
     Claim("neighbor_accuracy@30", ">=", 0.9, presets=("smoke", "default")),
     Claim("neighbor_accuracy@30", ">=", 0.88, presets=("full",)),
-    Claim("continuity_gain", ">=", 0.0, presets=("default", "full")),
+    Claim("continuity_gain", ">=", 0.0, presets=("default",)),
     Claim("shepard_correlation_gain", ">=", 0.05, presets=("default", "full")),
     Claim("behind.TSNE", "<=", 0.5, presets=("default", "full")),
     Claim("ratio.fit.TSNE", "<=", 1.0, presets=("full",)),
