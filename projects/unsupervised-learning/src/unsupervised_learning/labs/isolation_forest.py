@@ -39,7 +39,9 @@ CLAIMS = [
     Claim("cuts.crowd_over_outlier", ">=", 1.4),
     Claim("area", ">=", 0.9),
     Claim("area.256_over_all", ">=", 1.0, presets=("full",)),
-    Claim("behind.IsolationForest", "<=", 0.5),
+    # On so few rows the chance of the cuts is worth some points.
+    Claim("behind.IsolationForest", "<=", 3.0, presets=("smoke", "default")),
+    Claim("behind.IsolationForest", "<=", 0.5, presets=("full",)),
     Claim("ratio.fit.IsolationForest", "<=", 3.0, presets=("full",)),
     Claim("ratio.predict.IsolationForest", "<=", 3.0, presets=("full",)),
     Claim("exponent_excess.IsolationForest", "<=", 0.15, presets=("full",)),
