@@ -97,8 +97,10 @@ def test_a_metric_that_is_not_finite_fails_the_run(workspace: Workspace) -> None
 
 
 def start(workspace: Workspace, *words: str) -> "subprocess.Popen[str]":
+    # A shell that starts its job in the background has its children ignore the interrupt.
     code = (
-        "import sys; from groundwork.cli import _package_main, _guard;"
+        "import signal, sys; from groundwork.cli import _package_main, _guard;"
+        "signal.signal(signal.SIGINT, signal.default_int_handler);"
         "_guard(lambda: _package_main('small-demo', sys.argv[1:]))"
     )
     return subprocess.Popen(

@@ -48,6 +48,9 @@ Rows = Annotated[int, Ge(0), "rows of the timed fits; 0 times nothing"]
 Largest = Annotated[int, Ge(0), "largest n of the growth curve; 0 draws none"]
 Memory = Annotated[bool, "measure the peak memory of a fit"]
 
+#: So many rows are made, of which a timing takes the first ones.
+_DRAWN = 100_000
+
 #: Peaks below this many bytes are not told apart.
 _SMALL = 8 * 2**20
 
@@ -279,13 +282,15 @@ def make_rows(pair: Pair, n: int, seed: int, columns: int = 20) -> tuple[NDArray
     from sklearn.base import is_regressor
     from sklearn.datasets import make_classification, make_regression
 
+    # The first rows of one large set: with n the sample grows, and the problem stays the same.
+    drawn = max(n, _DRAWN)
     if is_regressor(pair.reference):
-        x, y = make_regression(n, columns, n_informative=10, noise=10.0, random_state=seed)
+        x, y = make_regression(drawn, columns, n_informative=10, noise=10.0, random_state=seed)
     else:
         x, y = make_classification(
-            n, columns, n_informative=10, n_redundant=4, flip_y=0.05, random_state=seed
+            drawn, columns, n_informative=10, n_redundant=4, flip_y=0.05, random_state=seed
         )
-    return x, y
+    return x[:n].copy(), y[:n].copy()
 
 
 def _times(
