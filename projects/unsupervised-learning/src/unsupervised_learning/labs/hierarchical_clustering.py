@@ -185,7 +185,7 @@ def unit_circle(rng: np.random.Generator, n: int) -> NDArray:
 
 def draw_linkages(run: Run, points: int, seeds: int) -> None:
     agreement: dict[str, list[float]] = {}
-    figure, axes = plots.figure(4, 4, width=9.0, height=8.6)
+    figure, axes = plots.figure(4, 4, width=6.6, height=6.4)
     colors = np.array(plots.PALETTE)
     for seed in run.seeds(seeds):
         for row, (name, (X, y)) in enumerate(make_sets(points, seed).items()):
@@ -196,7 +196,7 @@ def draw_linkages(run: Run, points: int, seeds: int) -> None:
                 agreement.setdefault(f"rand_index.{linkage}.{name}", []).append(index)
                 if seed == run.seed:
                     panel = axes[row, column]
-                    panel.scatter(*X.T, s=5, c=colors[labels], linewidths=0)
+                    panel.scatter(*X.T, s=3, c=colors[labels], linewidths=0)
                     panel.set(xticks=[], yticks=[], title=f"{linkage}: {index:.2f}")
                     panel.set_ylabel(name if column == 0 else "")
     for name, values in agreement.items():

@@ -93,6 +93,7 @@ def main(
         figure,
         "Top: inertia by iteration from two kinds of start; the elbow; quality scores for each k. "
         "Bottom: clusters that means cannot stand for; color: kind, background: cluster.",
+        format="png",
     )
     if rows:
         time_silhouette(run, min(rows, 5000))
