@@ -68,6 +68,7 @@ CLAIMS = [
     Claim("memory_ratio.average", "<=", 2.0, presets=("full",)),
     Claim("memory_ratio.single", "<=", 2.0, presets=("full",)),
 ]
+_DRAWN = 300  # about so many points of a set are drawn
 LINKAGES = ("single", "complete", "average", "ward")
 
 
@@ -196,7 +197,8 @@ def draw_linkages(run: Run, points: int, seeds: int) -> None:
                 agreement.setdefault(f"rand_index.{linkage}.{name}", []).append(index)
                 if seed == run.seed:
                     panel = axes[row, column]
-                    panel.scatter(*X.T, s=3, c=colors[labels], linewidths=0)
+                    few = slice(None, None, max(1, len(X) // _DRAWN))
+                    panel.scatter(*X[few].T, s=4, c=colors[labels[few]], linewidths=0)
                     panel.set(xticks=[], yticks=[], title=f"{linkage}: {index:.2f}")
                     panel.set_ylabel(name if column == 0 else "")
     for name, values in agreement.items():
