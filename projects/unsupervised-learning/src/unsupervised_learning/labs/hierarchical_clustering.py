@@ -68,7 +68,7 @@ CLAIMS = [
     Claim("memory_ratio.average", "<=", 2.0, presets=("full",)),
     Claim("memory_ratio.single", "<=", 2.0, presets=("full",)),
 ]
-_DRAWN = 300  # about so many points of a set are drawn
+_DRAWN = 200  # about so many points of a set are drawn
 LINKAGES = ("single", "complete", "average", "ward")
 
 
@@ -186,7 +186,7 @@ def unit_circle(rng: np.random.Generator, n: int) -> NDArray:
 
 def draw_linkages(run: Run, points: int, seeds: int) -> None:
     agreement: dict[str, list[float]] = {}
-    figure, axes = plots.figure(4, 4, width=6.6, height=6.4)
+    figure, axes = plots.figure(4, 4, width=5.8, height=5.6)
     colors = np.array(plots.PALETTE)
     for seed in run.seeds(seeds):
         for row, (name, (X, y)) in enumerate(make_sets(points, seed).items()):
