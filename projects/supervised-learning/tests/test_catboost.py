@@ -23,6 +23,7 @@ from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from groundwork.testing import AWKWARD
 from supervised_learning.catboost import CatBoostClassifier, CatBoostRegressor
+from supervised_learning.oblivious_trees import Rules, grow
 from supervised_learning.ordered_boosting import segments, threshold
 from supervised_learning.target_statistics import (
     CategoryEncoder,
@@ -244,6 +245,53 @@ def test_minimal_variance_sampling_keeps_the_share_that_it_is_told(size, share):
     size = np.array(size)
     kept = np.minimum(size / threshold(size, share), 1.0)
     np.testing.assert_allclose(kept.sum(), share * len(size), rtol=1e-3)
+
+
+def slow_tree(codes, gradients, weights, segments, starts, l2, depth):
+    """The cuts of a tree by the formulas, every sum taken anew."""
+    leaf, chosen = np.zeros(codes.shape[1], int), []
+    for level in range(depth):
+        best = (-np.inf, 0, 0)
+        for f, column in enumerate(codes):
+            for cut in range(starts[f + 1] - starts[f]):
+                child = leaf | (column > cut) << level
+                fit = length = 0.0
+                for start, body, end in segments:
+                    tail = slice(body, end) if end > body else slice(0, body)
+                    for g in gradients:
+                        g, w = g[start : start + end], weights[start : start + end]
+                        for v in np.unique(child[:body]):
+                            mine = child[:body] == v
+                            weight = w[:body][mine].sum()
+                            if weight:
+                                mean = g[:body][mine].sum() / (weight + l2)
+                                other = child[tail] == v
+                                fit += mean * g[tail][other].sum()
+                                length += mean**2 * w[tail][other].sum()
+                best = max(best, (fit / np.sqrt(max(length, 1e-100)), -f, -cut))
+        chosen.append((-best[1], -best[2]))
+        leaf |= (codes[chosen[-1][0]] > chosen[-1][1]) << level
+    return chosen
+
+
+@pytest.mark.parametrize("n_outputs", [1, 3])
+@pytest.mark.parametrize("ordered", [False, True])
+@pytest.mark.parametrize("seed", range(4))
+def test_sums_by_subtraction_choose_the_cuts_that_the_formulas_do(seed, ordered, n_outputs):
+    rng = np.random.default_rng(seed)
+    n, cuts = 400, np.array([3, 1, 5, 2])
+    codes = np.array([rng.integers(0, k + 1, n) for k in cuts], np.uint8)
+    parts = segments(n) if ordered else np.array([[0, n, n]])
+    size = parts[:, 2].sum()
+    g = rng.standard_normal((n_outputs, size)) + codes[2, np.arange(size) % n]
+    weights = np.where(rng.random(size) < 0.7, rng.random(size) + 0.5, 0.0).astype(np.float32)
+    g = (g * (weights > 0)).astype(np.float32)
+    starts = np.cumsum([0, *cuts])
+    noise = np.zeros((4, starts[-1]))
+    got = grow(codes, g, weights, parts, starts, noise, Rules(0.0 if seed else 2.0, True, 2))
+    g, weights = g.astype(float), weights.astype(float)
+    expected = slow_tree(codes, g, weights, parts, starts, 0.0 if seed else 2.0, 4)
+    assert list(zip(got.feature, got.cut, strict=True)) == expected
 
 
 # Categories

@@ -109,7 +109,9 @@ class LogLoss:
         hessians: NDArray,
     ) -> None:
         """p - y, and p (1 - p)."""
-        _logistic_derivatives(y, raw[0], gradients[0], hessians[0])
+        small = np.abs(raw[0])  # NumPy's exponential is vectorized, Numba's is not
+        np.exp(np.negative(small, out=small), out=small)
+        _logistic_derivatives(y, raw[0], small, gradients[0], hessians[0])
         _weigh(sample_weight, gradients, hessians)
 
     def mean(self, y: NDArray, raw: NDArray, sample_weight: NDArray | None) -> float:
@@ -173,11 +175,13 @@ def _weigh(sample_weight: NDArray | None, gradients: NDArray, hessians: NDArray)
         np.multiply(hessians, sample_weight, out=hessians, casting="same_kind")
 
 
-@njit(cache=True, nogil=True, parallel=True)
-def _logistic_derivatives(y: NDArray, raw: NDArray, gradient: NDArray, hessian: NDArray) -> None:
+@njit(cache=True, nogil=True, parallel=True, error_model="numpy")
+def _logistic_derivatives(
+    y: NDArray, raw: NDArray, small: NDArray, gradient: NDArray, hessian: NDArray
+) -> None:
+    """From exp(-|F|), which never overflows."""
     for i in prange(raw.size):
-        small = math.exp(-abs(raw[i]))  # never overflows
-        p = (1.0 if raw[i] > 0 else small) / (1.0 + small)
+        p = (1.0 if raw[i] > 0 else small[i]) / (1.0 + small[i])
         gradient[i] = p - y[i]
         hessian[i] = p * (1.0 - p)
 
