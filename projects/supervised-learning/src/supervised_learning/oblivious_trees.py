@@ -136,7 +136,10 @@ def divide(segments: NDArray, slots: int, depth: int) -> Parts:
     """
     n_parts = 2 * len(segments)
     parts = Parts(
-        np.zeros((n_parts, 3), np.int64), np.zeros(n_parts, np.int64), np.zeros(n_parts, np.int64), 0
+        np.zeros((n_parts, 3), np.int64),
+        np.zeros(n_parts, np.int64),
+        np.zeros(n_parts, np.int64),
+        0,
     )
     size = 0
     for s in range(len(segments)):

@@ -33,7 +33,7 @@ PRESETS = {
     "smoke": {"sets": ("iris",), "seeds": 2, "rows": 200, "made": 300, "trees": 10},
     "default": {},
     "full": {
-        "categories": ("adult", "telco_churn", "mushrooms"),
+        "categories": ("adult", "telco_churn", "mushrooms", "jb_german"),
         "sets": ("adult", "telco_churn", "rubix_credit", "otto", "california_housing", "diamonds"),
         "seeds": 5,
         "rows": 20_000,
@@ -75,6 +75,7 @@ def main(
     made: Annotated[int, Ge(200), "made rows, as many again are held out"] = 1000,
     trees: Annotated[int, Ge(10), "trees of a model"] = 100,
     categories: Annotated[tuple[str, ...], "tables with categories to score on"] = (),
+    splits: Annotated[int, Ge(1), "splits of these; one of a small table decides little"] = 20,
     sets: Sets = ("breast_cancer", "digits", "friedman1"),
     seeds: Seeds = 3,
     rows: Rows = 20_000,
@@ -95,7 +96,7 @@ def main(
         "ordered boosting on training and on new rows.",
     )
     if categories:
-        score_categories(run, categories, seeds, trees)
+        score_categories(run, categories, splits, trees)
     classes = [name for name in sets if not tables.is_regression(name)]
     numbers = [name for name in sets if tables.is_regression(name)]
     study(
@@ -283,7 +284,7 @@ def staged(model: CatBoostClassifier, X: NDArray, steps: list[int]) -> list[NDAr
     return result
 
 
-def score_categories(run: Run, names: tuple[str, ...], seeds: int, trees: int) -> None:
+def score_categories(run: Run, names: tuple[str, ...], splits: int, trees: int) -> None:
     """Accuracy in points on tables with their categories as they come, ours and the library's."""
     rows: list[dict[str, Any]] = []
     for name in run.progress(names, len(names), "tables"):
@@ -292,7 +293,7 @@ def score_categories(run: Run, names: tuple[str, ...], seeds: int, trees: int) -
         X[text] = X[text].astype(object).where(X[text].notna(), "missing").astype(str)
         chosen = np.random.default_rng(run.seed).permutation(len(y))[:5000]
         points: dict[str, list[float]] = {"ours": [], "ours_ordered": [], "library": []}
-        for seed in run.seeds(seeds):
+        for seed in run.seeds(splits):
             train, test = train_test_split(
                 chosen, test_size=0.25, random_state=seed, stratify=y[chosen]
             )

@@ -46,7 +46,7 @@ PRESETS = {
         "kaggle": "ames_full",
         "logarithm": True,
         "trials": 16,
-        "classes": ("adult", "telco_churn", "titanic", "rubix_credit"),
+        "classes": ("adult", "telco_churn", "titanic", "rubix_credit", "jb_wheat_seeds"),
         "values": ("california_housing", "concrete", "diamonds", "jb_abalone"),
         "seeds": 5,
         "rows": 20_000,

@@ -22,6 +22,7 @@ from groundwork import Claim, Run, plots
 from groundwork.data import tables
 from groundwork.estimators import Largest, Memory, Pair, Rows, Seeds, Sets, study
 from unsupervised_learning.isolation_forest import IsolationForest, IsolationTree
+from unsupervised_learning.outlier_demo import crowd, rare_ranked
 
 PRESETS = {
     "smoke": {"sets": ("wine", "breast_cancer"), "seeds": 3, "rows": 2000},
@@ -96,21 +97,6 @@ def load(run: Run, data: str) -> tuple[NDArray, NDArray]:
         return X[keep], y[keep] == 0
     X, y = tables.matrix(data, run.data, rows=None, seed=run.seed, standardize=True)
     return X, y == y.max()
-
-
-def rare_ranked(model: Any, X: NDArray, y: NDArray) -> float:
-    """How surely the rarest class is ranked odder than the rest, or the other way: area × 100."""
-    values, counts = np.unique(y, return_counts=True)
-    area = roc_auc_score(y == values[counts.argmin()], -model.score_samples(X))
-    return 100.0 * float(area)
-
-
-def crowd(n: int, seed: int) -> tuple[NDArray, None]:
-    """Made rows, one in fifty far out: X (n, 20)."""
-    rng = np.random.default_rng(seed)
-    X = rng.standard_normal((n, 20))
-    X[::50] *= 4
-    return X, None
 
 
 def cuts_to(tree: IsolationTree, row: NDArray) -> list[tuple[int, float]]:

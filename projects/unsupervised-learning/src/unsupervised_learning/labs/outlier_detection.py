@@ -22,13 +22,13 @@ from numpy.typing import NDArray
 from sklearn import covariance, neighbors
 from sklearn.datasets import make_blobs
 from sklearn.linear_model import HuberRegressor, LinearRegression
-from sklearn.metrics import roc_auc_score
 
 from groundwork import Claim, Run, plots
 from groundwork.data import tables
 from groundwork.estimators import Largest, Memory, Pair, Rows, Seeds, Sets, study
 from unsupervised_learning.isolation_forest import IsolationForest
 from unsupervised_learning.local_outlier_factor import LocalOutlierFactor
+from unsupervised_learning.outlier_demo import crowd, rare_ranked
 from unsupervised_learning.robust_covariance import EllipticEnvelope
 
 PRESETS = {
@@ -104,21 +104,6 @@ def main(
         ),
     ]
     study(run, pairs, sets=sets, seeds=seeds, rows=rows, largest=largest, memory=memory)
-
-
-def rare_ranked(model: Any, X: NDArray, y: NDArray) -> float:
-    """How surely the rarest class is ranked odder than the rest, or the other way: area × 100."""
-    values, counts = np.unique(y, return_counts=True)
-    area = roc_auc_score(y == values[counts.argmin()], -model.score_samples(X))
-    return 100.0 * float(area)
-
-
-def crowd(n: int, seed: int) -> tuple[NDArray, None]:
-    """Made rows, one in fifty far out: X (n, 20)."""
-    rng = np.random.default_rng(seed)
-    X = rng.standard_normal((n, 20))
-    X[::50] *= 4
-    return X, None
 
 
 class ZScore:
