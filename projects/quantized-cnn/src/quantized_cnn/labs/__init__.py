@@ -1,0 +1,1 @@
+"""The experiments of quantized-cnn: one file each."""
