@@ -101,7 +101,8 @@ class MobileNet(nn.Module):
     Parameters
     ----------
     classes, channels : of the output, and of the image.
-    widths, blocks : as in `ResNet`; expansion : how much wider a block is inside.
+    widths, blocks : as in `ResNet`; expansion : how much wider a block is inside;
+        stride : of the first convolution.
     """
 
     def __init__(
@@ -111,15 +112,16 @@ class MobileNet(nn.Module):
         widths: Sequence[int] = (16, 24, 40),
         blocks: Sequence[int] = (1, 2, 2),
         expansion: int = 4,
+        stride: int = 2,
     ) -> None:
         super().__init__()
-        self.conv = nn.Conv2d(channels, widths[0], 3, 1, 1, bias=False)
+        self.conv = nn.Conv2d(channels, widths[0], 3, stride, 1, bias=False)
         self.norm = nn.BatchNorm2d(widths[0])
         stages, inputs = [], widths[0]
         for number, (width, count) in enumerate(zip(widths, blocks, strict=True)):
             for k in range(count):
-                stride = 2 if number > 0 and k == 0 else 1
-                stages.append(InvertedResidual(inputs, width, stride, expansion))
+                step = 2 if number > 0 and k == 0 else 1
+                stages.append(InvertedResidual(inputs, width, step, expansion))
                 inputs = width
         self.stages = nn.Sequential(*stages)
         self.head = nn.Conv2d(inputs, 4 * inputs, 1, bias=False)
@@ -136,10 +138,14 @@ class MobileNet(nn.Module):
 
 def make_network(name: NetworkName, classes: int, channels: int, small: bool = False) -> nn.Module:
     """ResNet-20 or the MobileNet-like network; `small` ones are for 8×8 images."""
-    kinds: dict[str, type[ResNet | MobileNet]] = {"resnet": ResNet, "mobilenet": MobileNet}
-    if name in kinds:
-        make = kinds[name]
-        return make(classes, channels, (8, 16), (1, 1)) if small else make(classes, channels)
+    if name == "resnet":
+        if small:
+            return ResNet(classes, channels, (8, 16), (1, 1))
+        return ResNet(classes, channels)
+    if name == "mobilenet":
+        if small:
+            return MobileNet(classes, channels, (8, 16), (1, 1), stride=1)
+        return MobileNet(classes, channels)
     raise ValueError(f"network {name!r}; resnet or mobilenet is taken")
 
 

@@ -41,7 +41,7 @@ PRESETS = {
     "default": {},
     "full": {
         "data": "cifar10_subset",
-        "epochs": 40,
+        "epochs": 20,
         "passes": 6,
         "student_epochs": 20,
         "bf16": True,

@@ -36,7 +36,7 @@ PRESETS = {
     "full": {
         "data": "cifar10_subset",
         "images": None,
-        "epochs": 40,
+        "epochs": 20,
         "student_epochs": 20,
         "seeds": 5,
         "bf16": True,

@@ -40,7 +40,7 @@ PRESETS = {
     "default": {},
     "full": {
         "data": "cifar10_subset",
-        "epochs": 40,
+        "epochs": 20,
         "passes": 4,
         "bits": (8, 6, 4, 3, 2),
         "rounding_steps": 500,

@@ -53,9 +53,9 @@ PRESETS = {
     "default": {},
     "full": {
         "data": "cifar10_subset",
-        "epochs": 40,
+        "epochs": 20,
         "calibration": 500,
-        "rounding_steps": 1000,
+        "rounding_steps": 300,
         "bf16": True,
     },
 }
@@ -133,6 +133,8 @@ def points(
     ranges = calibrate(graph, seen.split(100), "mean-square")
     for bits in (6, 5, 4, 3):
         found[f"{bits}-bit weights"] = score(quantize(graph, ranges, weights(bits)))
+        if bits > 4:
+            continue
         learnt = adaround(graph, seen, ranges, weights(bits), steps=rounding_steps, seed=seed)
         found[f"{bits}-bit weights, rounding learnt"] = score(
             quantize(graph, ranges, weights(bits), learnt)
@@ -242,7 +244,7 @@ def draw_bits(axes: Any, rows: list[dict[str, Any]]) -> None:
     """Accuracy against the weights' bits."""
     for k, network in enumerate(dict.fromkeys(row["network"] for row in rows)):
         for label, style, ending in (("nearest", "o--", ""), ("learnt", "o-", ", rounding learnt")):
-            bits = (6, 5, 4, 3)
+            bits = (4, 3) if ending else (6, 5, 4, 3)
             means = [np.mean(values_of(rows, network, f"{b}-bit weights{ending}")) for b in bits]
             axes.plot(bits, means, style, color=plots.PALETTE[k], label=f"{network}, {label}")
         axes.axhline(

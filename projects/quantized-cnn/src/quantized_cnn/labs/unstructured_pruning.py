@@ -50,10 +50,9 @@ PRESETS = {
     "default": {},
     "full": {
         "data": "fashion_mnist",
-        "images": 12_000,
-        "epochs": 10,
-        "passes": 4,
-        "sparsities": (0.5, 0.8, 0.9, 0.95, 0.98),
+        "images": 6_000,
+        "epochs": 8,
+        "passes": 3,
         "bf16": True,
     },
 }
