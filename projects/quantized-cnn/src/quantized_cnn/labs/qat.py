@@ -199,7 +199,7 @@ def draw(run: Run, graph: Graph, aware: QuantizationAware, curves: dict[str, lis
     axes[1].legend()
     begun = QuantizationAware(graph, torch.randn(8, *_shape(graph)), quantizer.scheme, Scheme(4))
     moved = [
-        float((fake.scale / begun.weights[key].scale).log2().mean())
+        float((fake.scale / begun.weights[key].scale).detach().log2().mean())
         for key, fake in aware.weights.items()
     ]
     axes[2].bar(range(len(moved)), 2.0 ** np.array(moved) - 1, bottom=1.0)
