@@ -77,6 +77,7 @@ def load_images(run: Run, name: DataName) -> Images:
     if name == "fashion_mnist":
         parts = [loaded[key][:, None] for key in ("x_train", "x_test")]
     else:
+        loaded = loaded["arrays"]
         parts = [loaded[key].transpose(0, 3, 1, 2) for key in ("x_train", "x_test")]
     return _images(name, parts[0], loaded["y_train"], parts[1], loaded["y_test"], mirror=True)
 

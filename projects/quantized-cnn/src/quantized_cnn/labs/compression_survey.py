@@ -20,6 +20,7 @@ from typing import Annotated, Any
 import numpy as np
 import torch
 from annotated_types import Ge
+from matplotlib.ticker import NullFormatter
 from torch import Tensor, nn
 
 from groundwork import Claim, Run, plots
@@ -279,6 +280,8 @@ def draw(run: Run, rows: list[dict[str, Any]]) -> None:
                 axis.annotate(
                     way, (x, np.mean(points)), xytext=(5, 3), textcoords="offset points", fontsize=7
                 )
+    for axis in axes:
+        axis.xaxis.set_minor_formatter(NullFormatter())
     axes[0].set(title="Size", xscale="log", xlabel="kilobytes, packed", ylabel="accuracy (points)")
     axes[1].set(title="Time", xscale="log", xlabel="milliseconds for 64 images")
     run.figure(
