@@ -14,7 +14,7 @@ network*, 2015; Adriana Romero and others, *FitNets: hints for thin deep nets*, 
 Zagoruyko and Nikos Komodakis, *Paying more attention to attention*, 2017.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
@@ -53,7 +53,7 @@ class Taps:
             raise ValueError(f"the network has no module {missing[0]!r}")
         self._hooks = [modules[name].register_forward_hook(self._keeper(name)) for name in names]
 
-    def _keeper(self, name: str):  # type: ignore[no-untyped-def]
+    def _keeper(self, name: str) -> Callable[[nn.Module, Any, Tensor], None]:
         def keep(module: nn.Module, inputs: Any, output: Tensor) -> None:
             self.values[name] = output
 

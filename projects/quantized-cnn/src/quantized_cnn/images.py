@@ -35,6 +35,22 @@ class Images:
     mirror: bool
 
     @property
+    def shape(self) -> tuple[int, int, int]:
+        """Channels, height and width of an image."""
+        channels, height, width = self.x_train.shape[1:]
+        return channels, height, width
+
+    @property
+    def small(self) -> bool:
+        """Whether the images are the 8×8 digits: few, and for the small networks."""
+        return self.x_train.shape[-1] < 16
+
+    @property
+    def batch_size(self) -> int:
+        """How many images a step of training takes."""
+        return 32 if self.small else 128
+
+    @property
     def channels(self) -> int:
         """Channels of an image."""
         return self.x_train.shape[1]

@@ -30,11 +30,10 @@ def pretrained(
     Training shows its progress, and goes on where it was stopped.
     """
     torch.manual_seed(seed)
-    small = images.x_train.shape[-1] < 16
-    model = make_network(name, images.classes, images.channels, small)
-    rate, batch_size = (0.1, 32) if small else (0.2, 128)
+    model = make_network(name, images.classes, images.channels, images.small)
+    rate = 0.1 if images.small else 0.2
     told = (name, images.name, len(images.x_train), run.data_used[images.name], epochs, seed, bf16)
-    digest = hashlib.sha256(repr((*told, rate, batch_size)).encode())
+    digest = hashlib.sha256(repr((*told, rate, images.batch_size)).encode())
     for module in (images_module, networks_module, training_module):
         digest.update(Path(str(module.__file__)).read_bytes())
     place = fetch.cache() / "networks" / f"{name}-{images.name}-{digest.hexdigest()[:16]}.pt"
@@ -47,7 +46,7 @@ def pretrained(
         images.y_train,
         epochs=epochs,
         learning_rate=rate,
-        batch_size=batch_size,
+        batch_size=images.batch_size,
         seed=seed,
         augment=images.augment,
         bf16=bf16,

@@ -25,7 +25,7 @@ networks from scratch*, 2021; Jaeho Lee and others, *Layer-adaptive sparsity for
 pruning*, 2021.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Literal
 
 import torch
@@ -96,7 +96,7 @@ class Movement:
             for name, weight in weights.items()
         ]
 
-    def _adder(self, name: str):  # type: ignore[no-untyped-def]
+    def _adder(self, name: str) -> Callable[[Tensor], None]:
         def add(weight: Tensor) -> None:
             assert weight.grad is not None
             self.scores[name] -= weight.detach() * weight.grad

@@ -177,7 +177,6 @@ def train_aware(
     seed: int,
     learn: bool = True,
     learning_rate: float | None = None,
-    batch_size: int = 128,
     begin: Callable[[QuantizationAware], object] = lambda aware: None,
     **options: Any,
 ) -> QuantizationAware:
@@ -198,7 +197,7 @@ def train_aware(
         images.y_train,
         epochs=epochs,
         learning_rate=learning_rate or (0.002 if bits == 8 else 0.02),
-        batch_size=batch_size,
+        batch_size=images.batch_size,
         weight_decay=1e-4,
         seed=seed,
         augment=images.augment,

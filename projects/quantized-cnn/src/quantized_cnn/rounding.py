@@ -15,7 +15,7 @@ Source: Markus Nagel and others, *Up or down? Adaptive rounding for post-trainin
 2020.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 import torch
 from torch import Tensor
@@ -147,7 +147,7 @@ def _round_layer(
     return (floor + up).clamp(scheme.low, scheme.high).to(torch.int32), quantizer
 
 
-def _bend(kept: Node):  # type: ignore[no-untyped-def]
+def _bend(kept: Node) -> Callable[[Tensor], Tensor]:
     """The clamp that follows a layer, or nothing."""
     if kept.op != "clamp":
         return lambda y: y

@@ -79,17 +79,11 @@ def main(
         store.save(state)
     whole, pruned = state["graphs"]
     tell(run, state["rows"], share)
-    shape = shape_of(images)
+    shape = images.shape
     before, after = (sum(multiplications(g, shape).values()) for g in (whole, pruned))
     run.metric("multiplications_left", after / before)
     time_both(run, whole, pruned, images)
     draw(run, state["rows"], whole, pruned, share)
-
-
-def shape_of(images: Images) -> tuple[int, int, int]:
-    """Channels, height and width of an image."""
-    channels, height, width = images.x_train.shape[1:]
-    return channels, height, width
 
 
 def prune_all(
@@ -103,7 +97,7 @@ def prune_all(
     bf16: bool,
 ) -> tuple[list[dict[str, Any]], Graph]:
     """Rows of way, share and accuracy in points; and the gradually pruned graph."""
-    shape = shape_of(images)
+    shape = images.shape
     order = torch.randperm(len(images.x_train), generator=torch.Generator().manual_seed(seed))
     seen = [(images.x_train[part], images.y_train[part]) for part in order[:1024].split(128)]
 
@@ -117,7 +111,7 @@ def prune_all(
             images.y_train,
             epochs=count,
             learning_rate=0.05,
-            batch_size=32 if shape[1] < 16 else 128,
+            batch_size=images.batch_size,
             seed=seed,
             augment=images.augment,
             bf16=bf16,

@@ -14,6 +14,7 @@ comprehensive survey on model compression and acceleration, 2020.
 """
 
 import copy
+import time
 import zlib
 from typing import Annotated, Any
 
@@ -93,16 +94,15 @@ def compress(
     bf16: bool,
 ) -> list[dict[str, Any]]:
     """A row for each way."""
-    small = images.x_train.shape[-1] < 16
+    small = images.small
     common: dict[str, Any] = {
-        "batch_size": 32 if small else 128,
         "seed": seed,
     }
     seen = images.x_train[:500]
-    shape = shape_of(images)
+    shape = images.shape
     graph = trace(model)
-    rows = [measure(run, "whole", graph, images)]
-    rows.append(measure(run, "int8", graph, images, eight_bits=True))
+    rows = [measure("whole", graph, images)]
+    rows.append(measure("int8", graph, images, eight_bits=True))
     aware = train_aware(graph, images, bits=4, epochs=passes, **named(run, "int4", common))
     rows.append(measure_integers("int4", aware.convert(), graph, images, bits=4))
 
@@ -117,11 +117,12 @@ def compress(
         learning_rate=0.05,
         after_step=lambda step: apply_masks(sparse, masks),
         augment=images.augment,
+        batch_size=images.batch_size,
         bf16=bf16,
         **named(run, "sparse", common),
     )
-    rows.append(measure(run, "sparse", trace(sparse), images))
-    rows.append(measure(run, "sparse-int8", trace(sparse), images, eight_bits=True))
+    rows.append(measure("sparse", trace(sparse), images))
+    rows.append(measure("sparse-int8", trace(sparse), images, eight_bits=True))
 
     batches = [
         (images.x_train[k : k + 128], images.y_train[k : k + 128]) for k in range(0, 1024, 128)
@@ -134,11 +135,12 @@ def compress(
         epochs=passes,
         learning_rate=0.05,
         augment=images.augment,
+        batch_size=images.batch_size,
         bf16=bf16,
         **named(run, "narrowed", common),
     )
-    rows.append(measure(run, "narrowed", narrow, images))
-    rows.append(measure(run, "narrowed-int8", narrow, images, eight_bits=True))
+    rows.append(measure("narrowed", narrow, images))
+    rows.append(measure("narrowed-int8", narrow, images, eight_bits=True))
 
     torch.manual_seed(1000 + seed)
     student: nn.Module = (
@@ -155,12 +157,13 @@ def compress(
         learning_rate=0.1 if small else 0.2,
         loss=distillation.loss,
         augment=images.augment,
+        batch_size=images.batch_size,
         bf16=bf16,
         **named(run, "student", common),
     )
     student = distillation.close()
-    rows.append(measure(run, "student", trace(student), images))
-    rows.append(measure(run, "student-int8", trace(student), images, eight_bits=True))
+    rows.append(measure("student", trace(student), images))
+    rows.append(measure("student-int8", trace(student), images, eight_bits=True))
     return rows
 
 
@@ -170,18 +173,10 @@ def named(run: Run, way: str, common: dict[str, Any]) -> dict[str, Any]:
     return common | {"progress": lambda steps: run.progress(steps, label=label)}
 
 
-def shape_of(images: Images) -> tuple[int, int, int]:
-    """Channels, height and width of an image."""
-    channels, height, width = images.x_train.shape[1:]
-    return channels, height, width
-
-
-def measure(
-    run: Run, way: str, graph: Graph, images: Images, eight_bits: bool = False
-) -> dict[str, Any]:
+def measure(way: str, graph: Graph, images: Images, eight_bits: bool = False) -> dict[str, Any]:
     """Accuracy, packed bytes, multiplications, and seconds of 64 images in ONNX Runtime."""
     graph = fold_norms(copy.deepcopy(graph).eval())
-    shape, seen = shape_of(images), images.x_train[:500]
+    shape, seen = images.shape, images.x_train[:500]
     model = to_onnx(graph, shape)
     if eight_bits:
         quantized = post_training(graph, seen, "mean-square")
@@ -211,12 +206,18 @@ def measure_integers(
             nibbles = np.pad(integers & 15, (0, len(integers) % 2)).astype(np.uint8)
             integers = nibbles[::2] | (nibbles[1::2] << 4)
         arrays += [integers, step.bias.astype(np.int32)]
-        arrays.append(np.zeros(len(step.bias), np.float32) + np.float32(step.guard))
+        if step.factors is not None:
+            arrays += [
+                step.factors.multiplier.astype(np.int32),
+                step.factors.shift.astype(np.uint8),
+            ]
+        if step.scale is not None:
+            arrays.append(step.scale.astype(np.float32))
     return {
         "way": way,
         "points": accuracy(quantized, images.x_test, images.y_test),
         "bytes": packed(arrays),
-        "multiplications": sum(multiplications(graph, shape_of(images)).values()),
+        "multiplications": sum(multiplications(graph, images.shape).values()),
         "seconds": float("nan"),
     }
 
@@ -228,8 +229,6 @@ def packed(arrays: list[np.ndarray]) -> int:
 
 def seconds_of(session: RuntimeSession, x: Tensor, turns: int = 15) -> float:
     """The shortest of some runs, one thread."""
-    import time
-
     best = float("inf")
     for _ in range(turns):
         start = time.perf_counter()

@@ -90,7 +90,7 @@ def main(
         run.metric(f"gained.{way}", list(of[way] - of["labels"]), "points")
     best = max(("logits", "features", "attention"), key=lambda way: of[way].mean())
     run.metric("gained.best", list(of[best] - of["labels"]), "points")
-    shape = tuple(loaded.x_train.shape[1:])
+    shape = loaded.shape
     costs = [sum(multiplications(trace(net), shape).values()) for net in (student, teacher)]
     run.metric("multiplications_share", costs[0] / costs[1])
     draw(run, loaded, teacher, student, of, temperature)
@@ -99,7 +99,7 @@ def main(
 def make_student(images: Images, seed: int) -> nn.Module:
     """Half as wide as the teacher: a quarter of the multiplications."""
     torch.manual_seed(1000 + seed)
-    if images.x_train.shape[-1] < 16:
+    if images.small:
         return ResNet(images.classes, images.channels, (4, 8), (1, 1))
     return ResNet(images.classes, images.channels, (8, 16, 32), (3, 3, 3))
 
@@ -116,11 +116,10 @@ def teach(
 ) -> nn.Module:
     """A student, taught in one of the ways."""
     student = make_student(images, seed)
-    small = images.x_train.shape[-1] < 16
     common: dict[str, Any] = {
         "epochs": epochs,
-        "learning_rate": 0.1 if small else 0.2,
-        "batch_size": 32 if small else 128,
+        "learning_rate": 0.1 if images.small else 0.2,
+        "batch_size": images.batch_size,
         "seed": seed,
         "augment": images.augment,
         "bf16": bf16,

@@ -94,7 +94,7 @@ def train(run: Run, images: Images, width: int, epochs: int, seed: int) -> nn.Mo
         images.y_train,
         epochs=epochs,
         learning_rate=0.1,
-        batch_size=32 if inputs < 100 else 128,
+        batch_size=images.batch_size,
         seed=seed,
         checkpoint=run.checkpoint(f"dense-{seed}"),
         progress=lambda passes: run.progress(passes, label=f"seed {seed}"),

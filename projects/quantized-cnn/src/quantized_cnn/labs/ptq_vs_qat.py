@@ -19,7 +19,7 @@ import time
 from typing import Annotated, Any
 
 import numpy as np
-from annotated_types import Ge
+from annotated_types import Ge, Le
 
 from groundwork import Claim, Run, plots
 from quantized_cnn.affine import ACTIVATIONS, Quantizer, Scheme
@@ -62,7 +62,7 @@ def main(
     data: Annotated[DataName, "the images"] = "digits",
     network: Annotated[NetworkName, "the network"] = "resnet",
     epochs: Annotated[int, Ge(1), "passes that the network was trained for"] = 15,
-    bits: Annotated[tuple[int, ...], "of weights and activations"] = (8, 6, 4, 3, 2),
+    bits: Annotated[tuple[int, ...], Ge(2), Le(8), "of weights and activations"] = (8, 6, 4, 3, 2),
     passes: Annotated[int, Ge(1), "passes of training with integers"] = 5,
     rounding_steps: Annotated[int, Ge(1), "steps a layer of learnt rounding"] = 300,
     allowed: Annotated[float, Ge(0), "loss in points that is allowed"] = 0.5,
@@ -127,7 +127,6 @@ def quantize_all(
         bits=bits,
         epochs=passes,
         seed=seed,
-        batch_size=32 if images.x_train.shape[-1] < 16 else 128,
         progress=lambda epochs: run.progress(epochs, label=f"{bits} bits, seed {seed}"),
     )
     note("training", aware.convert(), start)

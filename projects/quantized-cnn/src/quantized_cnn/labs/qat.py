@@ -84,8 +84,6 @@ def train(
     """Each way's accuracy in points, the curves of the 4-bit ways, and the 4-bit network."""
     graph = trace(model)
     folded = fold_norms(copy.deepcopy(graph))
-    small = images.x_train.shape[-1] < 16
-    batch_size = 32 if small else 128
 
     def score(net: Any) -> float:
         return accuracy(net, images.x_test, images.y_test)
@@ -97,7 +95,7 @@ def train(
         rounded = post_training(folded, images.x_train[:500], "mean-square", weights, Scheme(bits))
         way = f"{bits}-bits" + ("" if learn else "-fixed-steps")
         found[f"{bits}-bits-rounded"] = score(rounded)
-        aware, curve = follow(run, graph, images, bits, learn, passes, seed, batch_size)
+        aware, curve = follow(run, graph, images, bits, learn, passes, seed)
         curves[way] = [found[f"{bits}-bits-rounded"], *curve]
         converted = aware.convert()
         found[way] = score(converted)
@@ -112,7 +110,7 @@ def train(
                 images.y_train,
                 epochs=passes,
                 learning_rate=0.02,
-                batch_size=batch_size,
+                batch_size=images.batch_size,
                 weight_decay=1e-4,
                 seed=seed,
                 augment=images.augment,
@@ -131,11 +129,10 @@ def follow(
     learn: bool,
     passes: int,
     seed: int,
-    batch_size: int,
 ) -> tuple[QuantizationAware, list[float]]:
     """Train, and note the accuracy after every pass."""
     curve: list[float] = []
-    steps = max(1, len(images.x_train) // batch_size)
+    steps = max(1, len(images.x_train) // images.batch_size)
     holder: list[QuantizationAware] = []
 
     def note(step: int) -> None:
@@ -151,7 +148,6 @@ def follow(
         epochs=passes,
         seed=seed,
         learn=learn,
-        batch_size=batch_size,
         after_step=note,
         begin=holder.append,
         progress=lambda epochs: run.progress(epochs, label=label),

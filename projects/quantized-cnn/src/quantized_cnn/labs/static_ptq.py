@@ -97,7 +97,7 @@ def main(
         tell(run, name, [row for row in rows if row["network"] == name])
     run.table("accuracy", summary(rows), caption="Accuracy in points, the mean over the seeds")
     check_integers(run, graph, images, seen)
-    check_scales(run, graph, seen)
+    check_scales(run, graph, images, seen)
     figure, axes = plots.figure(1, 3, width=12.0, height=3.4)
     draw_ranges(axes[0], graph, seen)
     draw_channels(axes[1], graph)
@@ -188,9 +188,9 @@ def check_integers(run: Run, graph: Graph, images: Images, seen: Tensor) -> None
     run.metric("bytes_share", quantized.bytes / sum(4 * p.numel() for p in graph.parameters()))
 
 
-def check_scales(run: Run, graph: Graph, seen: Tensor) -> None:
+def check_scales(run: Run, graph: Graph, images: Images, seen: Tensor) -> None:
     """The largest difference of a weight's scale from the runtime's, in units in the last place."""
-    theirs = scales(quantize_by_runtime(to_onnx(graph, tuple(seen.shape[1:])), seen))
+    theirs = scales(quantize_by_runtime(to_onnx(graph, images.shape), seen))
     worst = 0.0
     for node in graph.layers():
         ours = Quantizer.of_values(WEIGHTS, graph.weights[node.name]).scale.numpy()

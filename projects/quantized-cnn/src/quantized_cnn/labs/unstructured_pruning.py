@@ -25,7 +25,7 @@ from typing import Annotated, Any
 
 import numpy as np
 import torch
-from annotated_types import Ge
+from annotated_types import Ge, Gt, Lt
 from torch import nn
 
 from groundwork import Claim, Run, plots
@@ -72,7 +72,7 @@ def main(
     images: Annotated[int | None, "train on so many; all for None"] = None,
     epochs: Annotated[int, Ge(1), "passes that the network was trained for"] = 15,
     passes: Annotated[int, Ge(1), "passes after pruning"] = 4,
-    sparsities: Annotated[tuple[float, ...], "shares of weights to take out"] = (
+    sparsities: Annotated[tuple[float, ...], Gt(0), Lt(1), "shares of weights to take out"] = (
         0.5,
         0.8,
         0.9,
@@ -117,14 +117,13 @@ def prune_all(
     def train(
         net: nn.Module, masks: Callable[[int], Masks], count: int, rate: float, label: str
     ) -> nn.Module:
-        small = images.x_train.shape[-1] < 16
         fit(
             net,
             images.x_train,
             images.y_train,
             epochs=count,
             learning_rate=rate,
-            batch_size=32 if small else 128,
+            batch_size=images.batch_size,
             seed=seed,
             augment=images.augment,
             after_step=lambda step: apply_masks(net, masks(step)),
@@ -134,7 +133,7 @@ def prune_all(
         return net
 
     rows = [{"way": "whole", "sparsity": 0.0, "points": score(model)}]
-    steps = passes * max(1, len(images.x_train) // (32 if images.x_train.shape[-1] < 16 else 128))
+    steps = passes * max(1, len(images.x_train) // images.batch_size)
     for sparsity in sparsities:
         label = f"{sparsity:.0%}, seed {seed}"
         masks = masks_of(layer_adapted(model), sparsity)
@@ -178,11 +177,10 @@ def tickets(
     sparsity: float = 0.8,
 ) -> list[dict[str, Any]]:
     """Train from the beginning: the ticket, its places with other values, random places."""
-    small = images.x_train.shape[-1] < 16
 
     def fresh(number: int) -> nn.Module:
         torch.manual_seed(number)
-        return make_network(network, images.classes, images.channels, small)
+        return make_network(network, images.classes, images.channels, images.small)
 
     places = masks_of(layer_adapted(model), sparsity)
     generator = torch.Generator().manual_seed(seed)
@@ -198,7 +196,7 @@ def tickets(
     rows = []
     for way, (net, masks) in ways.items():
         apply_masks(net, masks)
-        rate = 0.1 if small else 0.2
+        rate = 0.1 if images.small else 0.2
         train(net, constant(masks), epochs, rate, f"{way}, seed {seed}")
         rows.append({"way": way, "sparsity": sparsity, "points": score(net)})
     return rows
