@@ -4,13 +4,13 @@ from importlib import import_module
 
 from inference_backends.backends.base import (
     PRECISIONS,
-    Absent,
+    AbsentError,
     Backend,
     Batch,
     Precision,
     Session,
     SessionInfo,
-    Unsupported,
+    UnsupportedError,
 )
 
 #: Name → module and class.
@@ -29,13 +29,13 @@ NAMES = tuple(_HOMES)
 __all__ = [
     "NAMES",
     "PRECISIONS",
-    "Absent",
+    "AbsentError",
     "Backend",
     "Batch",
     "Precision",
     "Session",
     "SessionInfo",
-    "Unsupported",
+    "UnsupportedError",
     "absent_backends",
     "available_backends",
     "make_backend",

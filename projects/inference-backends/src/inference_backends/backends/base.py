@@ -24,11 +24,11 @@ PRECISIONS: tuple[Precision, ...] = get_args(Precision)
 Batch = NDArray[np.float32]
 
 
-class Unsupported(ValueError):
+class UnsupportedError(ValueError):
     """A network or a precision that the backend does not take; the text says what it does take."""
 
 
-class Absent(RuntimeError):
+class AbsentError(RuntimeError):
     """The backend's library is not to be had on this machine; the text says why in one line."""
 
 
@@ -131,14 +131,14 @@ class Backend(ABC):
             on them (some hundred are wanted then).
         threads : how many the session may use.
 
-        Raises Absent, Unsupported (precision or a layer, by name), ValueError for threads < 1 or
+        Raises AbsentError, UnsupportedError (precision or a layer, by name), ValueError for threads < 1 or
         images that cannot be taken.
         """
         reason = self.absent()
         if reason:
-            raise Absent(f"{self.name}: {reason}")
+            raise AbsentError(f"{self.name}: {reason}")
         if precision not in self.precisions:
-            raise Unsupported(
+            raise UnsupportedError(
                 f"{self.name} has no {precision}; it takes {', '.join(self.precisions)}"
             )
         if threads < 1:
