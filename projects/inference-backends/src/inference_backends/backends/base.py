@@ -131,8 +131,8 @@ class Backend(ABC):
             on them (some hundred are wanted then).
         threads : how many the session may use.
 
-        Raises AbsentError, UnsupportedError (precision or a layer, by name), ValueError for threads < 1 or
-        images that cannot be taken.
+        Raises AbsentError, UnsupportedError (a precision, or a layer by name), TypeError or
+        ValueError for threads below 1 or images that cannot be taken.
         """
         reason = self.absent()
         if reason:
