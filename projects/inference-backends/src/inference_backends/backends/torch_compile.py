@@ -1,0 +1,89 @@
+"""PyTorch's own compiler: `torch.compile` with the weights frozen into the graph.
+
+int8 is PyTorch's post-training quantization (PT2E, by torchao): ranges by histograms, weights per
+channel, with the integer kernels of oneDNN.
+"""
+
+import importlib.util
+import shutil
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import nn
+
+from inference_backends.backends.base import (
+    Backend,
+    Batch,
+    Precision,
+    Session,
+    SessionInfo,
+    UnsupportedError,
+)
+from inference_backends.backends.torch_session import (
+    DTYPES,
+    TorchSession,
+    state_bytes,
+    torch_threads,
+)
+from inference_backends.exporting import export_program
+from inference_backends.quiet import quiet
+
+
+class TorchCompile(Backend):
+    """`torch.compile`, for any number of images with one code, and another for a single image."""
+
+    name = "compile"
+    precisions = ("fp32", "bf16", "int8")
+
+    def absent(self) -> str | None:
+        """Inductor builds its kernels with a C++ compiler; int8 is torchao's."""
+        if not (shutil.which("g++") or shutil.which("clang++")):
+            return "no C++ compiler: g++ or clang++ is needed"
+        if importlib.util.find_spec("torchao") is None:
+            return "torchao is not installed"
+        return None
+
+    def _compile(
+        self,
+        model: nn.Module,
+        example: Batch,
+        precision: Precision,
+        threads: int,
+        elapsed: Callable[[], float],
+    ) -> Session:
+        # An exported module has a code object of its own; the compiler's limit of compilations
+        # is one for each code object, and would soon be met by many sessions of the same class.
+        program = export_program(model, example, DTYPES.get(precision, torch.float32))
+        module: Any = program.module(check_guards=False)
+        if precision == "int8":
+            module = quantized_program(module, example)
+        call = torch.compile(module, dynamic=True, fullgraph=True, options={"freezing": True})
+        info = SessionInfo(
+            self.name, torch.__version__, precision, precision, threads, state_bytes(module), 0.0
+        )
+        session = TorchSession(call, example.shape[1:], info)
+        try:
+            with quiet():
+                session.prepare(2)
+        except Exception as error:
+            line = str(error).strip().splitlines()[0]
+            raise UnsupportedError(
+                f"compile cannot compile the network ({line}); eager takes it"
+            ) from error
+        return session.told(compile_s=elapsed())
+
+
+def quantized_program(module: nn.Module, example: Batch) -> nn.Module:
+    """An exported module in int8, calibrated on the images; computes as before compilation."""
+    with quiet():
+        from torchao.quantization.pt2e.quantize_pt2e import convert_pt2e, prepare_pt2e
+        from torchao.quantization.pt2e.quantizer import x86_inductor_quantizer as x86
+
+        quantizer = x86.X86InductorQuantizer()
+        quantizer.set_global(x86.get_default_x86_inductor_quantization_config())
+        prepared = prepare_pt2e(module, quantizer)
+        with torch_threads(1), torch.no_grad():
+            for images in torch.from_numpy(example).split(100):
+                prepared(images)
+        return convert_pt2e(prepared)
