@@ -87,6 +87,8 @@ class Graph(nn.Module):
         place of the graph's own.
         """
         weights = self.weights if weights is None else weights
+        if x.ndim == 4:
+            x = x.contiguous(memory_format=torch.channels_last)  # the layout convolutions like
         values: dict[str, Tensor] = {}
         left = {node.name: len(self.users(node.name)) for node in self.nodes}
         for node in self.nodes:

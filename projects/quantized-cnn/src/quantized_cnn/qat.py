@@ -42,9 +42,35 @@ from quantized_cnn.quantized import QuantizedGraph, quantize, quantized_points
 from quantized_cnn.training import fit
 
 
-def round_straight(x: Tensor) -> Tensor:
-    """x rounded; the gradient passes as if it were not."""
-    return x + (torch.round(x) - x).detach()
+class _FakeQuantize(torch.autograd.Function):
+    """x̂ and its straight-through derivatives, in as few passes over the values as can be."""
+
+    @staticmethod
+    def forward(
+        context: Any, x: Tensor, scale: Tensor, zero: Tensor, low: int, high: int, share: float
+    ) -> Tensor:
+        """`scale` and `zero` broadcast against x; `share` of the scale's gradient arrives."""
+        t = x / scale
+        if zero.any():
+            q = torch.round(t).add_(zero).clamp_(low, high).sub_(zero)
+        else:
+            q = torch.round(t).clamp_(low, high)
+        context.save_for_backward(t, q)
+        context.share, context.shape = share, scale.shape
+        return q * scale
+
+    @staticmethod
+    def backward(context: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
+        """By x and by the scale."""
+        (gradient,) = gradients
+        t, q = context.saved_tensors
+        error = q - t
+        within = error.abs() <= 0.5  # what was not clipped was moved by half a step at most
+        by_scale = None
+        if context.needs_input_grad[1]:
+            total = torch.where(within, error, q).mul_(gradient)
+            by_scale = total.sum_to_size(context.shape) * context.share
+        return gradient * within, by_scale, None, None, None, None
 
 
 class FakeQuantizer(nn.Module):
@@ -62,12 +88,11 @@ class FakeQuantizer(nn.Module):
         if self.scheme.axis is not None:
             shape[self.scheme.axis] = -1
         values = x.numel() / self.scale.numel()
-        weight = (values * self.scheme.high) ** -0.5
-        # The value is the scale's; of the gradient only a share arrives.
-        scale = self.scale * weight + (self.scale * (1 - weight)).detach()
-        scale, zero = scale.clamp(min=SMALLEST_SCALE).view(shape), self.zero_point.view(shape)
-        q = (round_straight(x / scale) + zero).clamp(self.scheme.low, self.scheme.high)
-        return (q - zero) * scale
+        share = (values * self.scheme.high) ** -0.5
+        scale = self.scale.clamp(min=SMALLEST_SCALE).view(shape)
+        return _FakeQuantize.apply(
+            x, scale, self.zero_point.view(shape), self.scheme.low, self.scheme.high, share
+        )
 
     @property
     def quantizer(self) -> Quantizer:

@@ -30,7 +30,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from quantized_cnn.affine import WEIGHTS, Quantizer, Scheme
-from quantized_cnn.fixed_point import Factors, fixed_point, rescale
+from quantized_cnn.fixed_point import Factors, fixed_point
 from quantized_cnn.graph import Graph, Node
 
 #: The shift of an addition's two factors.
@@ -44,6 +44,7 @@ class Step:
     name : that of the output, where a clamp follows that of the clamp.
     weight : int8-valued int32 (outputs, inputs / groups, height, width), or (outputs, inputs).
     bias : int32-valued int64 (outputs,), `guard` bits of it after the binary point.
+    reach : what no sum of products exceeds.
     guard : by how many bits the products' sum is shifted to the left.
     factors : of the sums; of an addition one for each term, with the shift `ADDITION_SHIFT`.
     ratio : of a mean: the input's scale over the output's; the pixels divide it when it runs.
@@ -58,6 +59,7 @@ class Step:
     zero: tuple[int, ...] = ()
     weight: NDArray[np.int32] | None = None
     bias: NDArray[np.int64] | None = None
+    reach: int = 0
     guard: int = 0
     factors: Factors | None = None
     ratio: float = 0.0
@@ -100,8 +102,8 @@ class QuantizedGraph:
         return self.run(x)
 
     @torch.inference_mode()
-    def run(self, x: Tensor, batch_size: int = 500) -> Tensor:
-        """The outputs, float32 (n, classes)."""
+    def run(self, x: Tensor, batch_size: int = 50) -> Tensor:
+        """The outputs, float32 (n, classes); few images at a time stay in the cache."""
         return torch.cat([self._run(batch) for batch in x.split(batch_size)])
 
     def _run(self, x: Tensor) -> Tensor:
@@ -121,27 +123,32 @@ class QuantizedGraph:
 
 
 def _integers(step: Step, inputs: list[Tensor], x: Tensor) -> Tensor:
-    """A step's integers as float64, or the outputs as float32."""
+    """A step's integers, or the outputs; float32, which holds them exactly."""
     if step.node.op == "input":
         assert step.output is not None
-        return step.output.quantize(x).double()
+        return step.output.quantize(x).float()
     terms = [value - zero for value, zero in zip(inputs, step.zero, strict=True)]
     if step.node.op == "add":
         assert step.factors is not None
-        sums = sum(
-            term.numpy().astype(np.int64) * factor
+        first, second = (
+            term.long().mul_(int(factor))
             for term, factor in zip(terms, step.factors.multiplier, strict=True)
         )
-        return _clipped(step, (sums + (1 << (ADDITION_SHIFT - 1))) >> ADDITION_SHIFT)
+        total = first.add_(second).add_(1 << (ADDITION_SHIFT - 1))
+        return _clipped(step, total.bitwise_right_shift_(ADDITION_SHIFT))
     if step.node.op == "mean":
-        sums = terms[0].sum((2, 3)).numpy().astype(np.int64)
+        sums = terms[0].double().sum((2, 3)).long()
     else:
         assert step.bias is not None
-        sums = _products(step, terms[0]).numpy().astype(np.int64) << step.guard
-        sums += step.bias.reshape((-1,) + (1,) * (sums.ndim - 2))
+        sums = _products(step, terms[0]).long().bitwise_left_shift_(step.guard)
+        sums += torch.from_numpy(step.bias).view((-1,) + (1,) * (sums.ndim - 2))
     if step.scale is not None:
-        return torch.from_numpy((sums * step.scale).astype(np.float32))
-    return _clipped(step, rescale(sums, factors_of(step, terms[0].shape, sums.ndim)))
+        return (sums.double() * torch.from_numpy(step.scale)).float()
+    factors = factors_of(step, terms[0].shape, sums.ndim)
+    multiplier, shift = torch.as_tensor(factors.multiplier), torch.as_tensor(factors.shift)
+    # As `fixed_point.rescale`, in place.
+    sums.mul_(multiplier).add_(torch.ones_like(shift) << (shift - 1)).bitwise_right_shift_(shift)
+    return _clipped(step, sums)
 
 
 def _products(step: Step, q: Tensor) -> Tensor:
@@ -151,8 +158,7 @@ def _products(step: Step, q: Tensor) -> Tensor:
     """
     assert step.weight is not None
     weight = torch.from_numpy(step.weight)
-    reach = float(q.abs().max()) * float(weight.abs().flatten(1).sum(1).max())
-    kind = torch.float32 if reach < 2**24 else torch.float64
+    kind = torch.float32 if step.reach < 2**24 else torch.float64
     q, weight = q.to(kind), weight.to(kind)
     if step.node.op == "linear":
         return functional.linear(q, weight)
@@ -172,10 +178,9 @@ def factors_of(step: Step, shape: Sequence[int], dimensions: int) -> Factors:
     return Factors(step.factors.multiplier.reshape(channels), step.factors.shift.reshape(channels))
 
 
-def _clipped(step: Step, q: NDArray[np.int64]) -> Tensor:
+def _clipped(step: Step, q: Tensor) -> Tensor:
     assert step.output is not None
-    zero = int(step.output.zero_point)
-    return torch.from_numpy(np.clip(q + zero, step.low, step.high)).double()
+    return q.add_(int(step.output.zero_point)).clamp_(step.low, step.high).float()
 
 
 def quantize(
@@ -219,7 +224,8 @@ def quantize(
             channel = np.broadcast_to(quantizer.scale.double().numpy(), len(integers))
             factor = scales[0] * channel
             bias = graph.biases[node.name].detach().double().numpy()
-            step.guard = _guard_bits(step.weight, bias / factor, sources[0])
+            step.reach = _reach(step.weight, sources[0])
+            step.guard = _guard_bits(step.reach, bias / factor)
             factor = factor / 2.0**step.guard
             step.bias = np.clip(np.rint(bias / factor), -(2**31), 2**31 - 1).astype(np.int64)
             if output is None:
@@ -237,12 +243,17 @@ def quantize(
     return QuantizedGraph(steps)
 
 
-def _guard_bits(weight: NDArray[np.int32], bias: NDArray[np.float64], source: Quantizer) -> int:
-    """How many of 32 bits the sums leave free, 16 at most; `bias` in steps of the sum."""
+def _reach(weight: NDArray[np.int32], source: Quantizer) -> int:
+    """The largest sum of products that the inputs' integers can give."""
     zero, scheme = int(source.zero_point), source.scheme
     largest = max(scheme.high - zero, zero - scheme.low)
-    reach = largest * np.abs(weight).reshape(len(weight), -1).sum(1) + np.abs(bias) + 1
-    return max(0, min(16, 31 - int(np.ceil(np.log2(reach.max())))))
+    return largest * int(np.abs(weight).reshape(len(weight), -1).sum(1).max())
+
+
+def _guard_bits(reach: int, bias: NDArray[np.float64]) -> int:
+    """How many of 32 bits the sums leave free, 16 at most; `bias` in steps of the sum."""
+    total = reach + float(np.abs(bias).max()) + 1
+    return max(0, min(16, 31 - int(np.ceil(np.log2(total)))))
 
 
 def _nearest(weight: Tensor, scheme: Scheme) -> tuple[Tensor, Quantizer]:

@@ -42,7 +42,7 @@ SHARES = (0.15, 0.3, 0.5, 0.7)
 PRESETS = {
     "smoke": {"epochs": 4, "passes": 2, "seeds": 1, "rounds": 2},
     "default": {},
-    "full": {"data": "cifar10_subset", "epochs": 20, "passes": 9, "bf16": True},
+    "full": {"data": "cifar10_subset", "epochs": 20, "passes": 8, "bf16": True},
 }
 CLAIMS = [
     Claim("multiplications_left", "<=", 0.5),

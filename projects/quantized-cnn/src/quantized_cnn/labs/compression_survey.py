@@ -44,8 +44,8 @@ PRESETS = {
     "full": {
         "data": "cifar10_subset",
         "epochs": 20,
-        "passes": 6,
-        "student_epochs": 20,
+        "passes": 3,
+        "student_epochs": 10,
         "bf16": True,
     },
 }
@@ -95,15 +95,12 @@ def compress(
 ) -> list[dict[str, Any]]:
     """A row for each way."""
     small = images.small
-    common: dict[str, Any] = {
-        "seed": seed,
-    }
     seen = images.x_train[:500]
     shape = images.shape
     graph = trace(model)
     rows = [measure("whole", graph, images)]
     rows.append(measure("int8", graph, images, eight_bits=True))
-    aware = train_aware(graph, images, bits=4, epochs=passes, **named(run, "int4", common))
+    aware = train_aware(graph, images, bits=4, epochs=passes, **named(run, "int4", seed))
     rows.append(measure_integers("int4", aware.convert(), graph, images, bits=4))
 
     sparse = copy.deepcopy(model)
@@ -119,7 +116,7 @@ def compress(
         augment=images.augment,
         batch_size=images.batch_size,
         bf16=bf16,
-        **named(run, "sparse", common),
+        **named(run, "sparse", seed),
     )
     rows.append(measure("sparse", trace(sparse), images))
     rows.append(measure("sparse-int8", trace(sparse), images, eight_bits=True))
@@ -137,7 +134,7 @@ def compress(
         augment=images.augment,
         batch_size=images.batch_size,
         bf16=bf16,
-        **named(run, "narrowed", common),
+        **named(run, "narrowed", seed),
     )
     rows.append(measure("narrowed", narrow, images))
     rows.append(measure("narrowed-int8", narrow, images, eight_bits=True))
@@ -147,7 +144,7 @@ def compress(
         ResNet(images.classes, images.channels, (4, 8), (1, 1))
         if small
         else ResNet(images.classes, images.channels, (8, 16, 32), (3, 3, 3))
-    )
+    ).to(memory_format=torch.channels_last)
     distillation = Distillation(student, model, seen)
     fit(
         distillation,
@@ -159,7 +156,7 @@ def compress(
         augment=images.augment,
         batch_size=images.batch_size,
         bf16=bf16,
-        **named(run, "student", common),
+        **named(run, "student", seed),
     )
     student = distillation.close()
     rows.append(measure("student", trace(student), images))
@@ -167,10 +164,10 @@ def compress(
     return rows
 
 
-def named(run: Run, way: str, common: dict[str, Any]) -> dict[str, Any]:
-    """The options of a training, with a bar of this name."""
-    label = f"{way}, seed {common['seed']}"
-    return common | {"progress": lambda steps: run.progress(steps, label=label)}
+def named(run: Run, way: str, seed: int) -> dict[str, Any]:
+    """The seed of a training, and a bar that names it."""
+    label = f"{way}, seed {seed}"
+    return {"seed": seed, "progress": lambda steps: run.progress(steps, label=label)}
 
 
 def measure(way: str, graph: Graph, images: Images, eight_bits: bool = False) -> dict[str, Any]:

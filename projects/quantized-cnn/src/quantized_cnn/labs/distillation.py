@@ -1,8 +1,8 @@
 """Teach a small network by a large one: the gain over learning from the labels alone.
 
 A student with a quarter of the teacher's multiplications learns the same images for the same number
-of passes in five ways: from the labels; from the teacher's softened probabilities; from these and
-the teacher's inner features, or its attention; and from probabilities of which the order of the
+of passes in up to five ways: from the labels; from the teacher's softened probabilities; from these
+and the teacher's inner features, or its attention; and from probabilities of which the order of the
 wrong classes is shuffled, which shows how much of the gain is knowledge about the classes and how
 much is only softer targets.
 
@@ -14,7 +14,8 @@ Adriana Romero and others, FitNets, 2015; Sergey Zagoruyko and Nikos Komodakis, 
 attention to attention, 2017.
 """
 
-from typing import Annotated, Any
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal, get_args
 
 import numpy as np
 import torch
@@ -22,6 +23,7 @@ from annotated_types import Ge, Gt
 from torch import Tensor, nn
 
 from groundwork import Claim, Run, plots
+from groundwork.errors import UsageError
 from quantized_cnn.channels import multiplications
 from quantized_cnn.distillation import Distillation, Taps, attention_map
 from quantized_cnn.graph import trace
@@ -37,7 +39,8 @@ PRESETS = {
         "data": "cifar10_subset",
         "images": None,
         "epochs": 20,
-        "student_epochs": 20,
+        "student_epochs": 12,
+        "ways": ("labels", "logits", "attention"),
         "seeds": 5,
         "bf16": True,
     },
@@ -48,7 +51,8 @@ CLAIMS = [
     Claim("gained.logits", ">=", 1.0, presets=("full",)),
     Claim("gained.best", ">=", 1.0, presets=("full",)),
 ]
-WAYS = ("labels", "logits", "shuffled", "features", "attention")
+Way = Literal["labels", "logits", "shuffled", "features", "attention"]
+WAYS: tuple[Way, ...] = get_args(Way)
 
 
 def main(
@@ -59,6 +63,7 @@ def main(
     epochs: Annotated[int, Ge(1), "passes that the teacher was trained for"] = 15,
     student_epochs: Annotated[int, Ge(1), "passes of each student"] = 15,
     temperature: Annotated[float, Gt(0), "of the softened probabilities"] = 4.0,
+    ways: Annotated[tuple[Way, ...], "how to teach, beside the labels alone"] = WAYS,
     seeds: Annotated[int, Ge(1), "students of each kind"] = 3,
     bf16: Annotated[bool, "convolutions in bfloat16 in training"] = False,
 ) -> None:
@@ -69,15 +74,18 @@ def main(
     store = run.checkpoint("results")
     rows: list[dict[str, Any]] = store.load() or []
     student = make_student(loaded, run.seed)
+    ways = ("labels", *(way for way in ways if way != "labels"))
+    if len(ways) == 1:
+        raise UsageError("ways names no way to teach; logits, features or attention are taken")
     for seed in run.seeds(seeds):
-        for way in WAYS:
+        for way in ways:
             if any((row["seed"], row["way"]) == (seed, way) for row in rows):
                 continue
             student = teach(run, teacher, shown, way, student_epochs, temperature, seed, bf16)
             points = accuracy(student, loaded.x_test, loaded.y_test)
             rows.append({"seed": seed, "way": way, "points": points})
             store.save(rows)
-    of = {way: np.array([row["points"] for row in rows if row["way"] == way]) for way in WAYS}
+    of = {way: np.array([row["points"] for row in rows if row["way"] == way]) for way in ways}
     run.table(
         "accuracy",
         [{"way": way, "points": values.mean(), "std": values.std()} for way, values in of.items()],
@@ -86,9 +94,9 @@ def main(
     run.metric("accuracy.teacher", accuracy(teacher, loaded.x_test, loaded.y_test), "points")
     for way, values in of.items():
         run.metric(f"accuracy.{way}", list(values), "points")
-    for way in WAYS[1:]:
+    for way in ways[1:]:
         run.metric(f"gained.{way}", list(of[way] - of["labels"]), "points")
-    best = max(("logits", "features", "attention"), key=lambda way: of[way].mean())
+    best = max((way for way in ways[1:] if way != "shuffled"), key=lambda way: of[way].mean())
     run.metric("gained.best", list(of[best] - of["labels"]), "points")
     shape = loaded.shape
     costs = [sum(multiplications(trace(net), shape).values()) for net in (student, teacher)]
@@ -115,7 +123,7 @@ def teach(
     bf16: bool,
 ) -> nn.Module:
     """A student, taught in one of the ways."""
-    student = make_student(images, seed)
+    student = make_student(images, seed).to(memory_format=torch.channels_last)
     common: dict[str, Any] = {
         "epochs": epochs,
         "learning_rate": 0.1 if images.small else 0.2,
@@ -171,13 +179,13 @@ def draw(
     images: Images,
     teacher: nn.Module,
     student: nn.Module,
-    of: dict[str, np.ndarray],
+    of: Mapping[Way, np.ndarray],
     temperature: float,
 ) -> None:
     """The students; what the teacher says; where both look."""
     figure, axes = plots.figure(1, 3, width=11.5, height=3.2)
     axes[0].boxplot(list(of.values()), tick_labels=list(of))
-    axes[0].set(title="Five ways to learn", ylabel="accuracy (points)")
+    axes[0].set(title="Ways to learn", ylabel="accuracy (points)")
     axes[0].tick_params(axis="x", rotation=20)
     logits = predict(teacher, images.x_test)
     unsure = (logits.softmax(1).amax(1) - 0.9).abs().argsort()[:6]

@@ -182,6 +182,8 @@ def draw(
     axes[1].set(title="What each row asks for", xlabel="largest hidden value", ylabel="rows")
     axes[1].legend()
     axes[2].semilogx(list(times), list(times.values()), "o-", base=2)
+    axes[2].set_xticks(list(times), [str(size) for size in times])
+    axes[2].minorticks_off()
     axes[2].axhline(1.0, color=plots.PALETTE[7], linestyle=":")
     axes[2].set(title="What it costs", xlabel="inputs and outputs of a layer")
     axes[2].set(ylabel="time, integers / float32")

@@ -41,9 +41,9 @@ PRESETS = {
     "full": {
         "data": "cifar10_subset",
         "epochs": 20,
-        "passes": 4,
+        "passes": 2,
         "bits": (8, 6, 4, 3, 2),
-        "rounding_steps": 500,
+        "rounding_steps": 150,
         "bf16": True,
     },
 }

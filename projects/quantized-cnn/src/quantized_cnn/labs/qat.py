@@ -36,7 +36,7 @@ from quantized_cnn.training import accuracy, fit
 PRESETS = {
     "smoke": {"epochs": 4, "passes": 2, "seeds": 1, "library": False},
     "default": {},
-    "full": {"data": "cifar10_subset", "epochs": 20, "passes": 6, "bf16": True},
+    "full": {"data": "cifar10_subset", "epochs": 20, "passes": 4, "bf16": True},
 }
 CLAIMS = [
     Claim("converted_difference", "<=", 0.5),

@@ -55,7 +55,7 @@ PRESETS = {
         "data": "cifar10_subset",
         "epochs": 20,
         "calibration": 500,
-        "rounding_steps": 300,
+        "rounding_steps": 150,
         "bf16": True,
     },
 }

@@ -117,6 +117,7 @@ def prune_all(
     def train(
         net: nn.Module, masks: Callable[[int], Masks], count: int, rate: float, label: str
     ) -> nn.Module:
+        net.to(memory_format=torch.channels_last)
         fit(
             net,
             images.x_train,
