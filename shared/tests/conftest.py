@@ -19,6 +19,7 @@ from typing import Annotated, Literal
 from annotated_types import Ge, Lt
 
 from groundwork import Claim, Run
+from groundwork.errors import UnmetError
 
 PRESETS = {"smoke": {"steps": 2}, "default": {}, "full": {"steps": 9}}
 CLAIMS = [
@@ -37,6 +38,7 @@ def main(
     sizes: tuple[int, ...] = (1, 2),
     label: str | None = None,
     fail: bool = False,
+    target: float = 0.0,
 ) -> None:
     store = run.checkpoint()
     state = store.load() or {"done": 0, "total": 0.0, "rng": run.rng.bit_generator.state}
@@ -52,6 +54,8 @@ def main(
     run.metric("total", state["total"], unit="steps")
     run.metric("repeated", [1.0, 2.0, 3.0])
     run.table("sizes", [{"size": size, "rate": rate} for size in sizes], caption="Sizes")
+    if state["total"] < target:
+        raise UnmetError(f"the total stays below the target, {target:g}")
 '''
 
 FIGURE_LAB = '''"""Draw a line."""

@@ -108,6 +108,7 @@ def test_a_packages_command_runs_a_lab_and_ends_with_the_runs_folder(workspace: 
         (["count", "steps"], 2, "not an option"),
         (["count", "--resume"], 2, "no interrupted run"),
         (["count", "--fail"], 1, "told to fail"),
+        (["count", "--target", "1e6"], 3, "below the target, 1e+06"),
         (["count", "--sweep", "fail=true,false"], 1, ""),
     ],
 )
@@ -118,6 +119,20 @@ def test_a_packages_command_says_what_is_wrong(
     assert done.returncode == status
     assert tells in done.stderr
     assert "Traceback" not in done.stderr
+
+
+def test_a_packages_command_has_commands_of_its_own(workspace: Workspace) -> None:
+    code = (
+        "from groundwork.cli import package_command\n"
+        "def greet(words):\n    'Say hello.'\n    print('hello', *words)\n"
+        "package_command('small-demo', {'greet': greet})()"
+    )
+    for words, tells in ((["greet", "you", "--now"], "hello you --now"), ([], "Say hello.")):
+        done = subprocess.run(
+            [sys.executable, "-c", code, *words], cwd=workspace.root, capture_output=True, text=True
+        )
+        assert done.returncode == 0
+        assert tells in done.stdout
 
 
 def test_help_shows_a_labs_options_with_their_bounds(workspace: Workspace) -> None:

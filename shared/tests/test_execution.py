@@ -77,6 +77,15 @@ def test_bad_input_leaves_no_run_behind(workspace: Workspace) -> None:
     assert find_runs(workspace, "small-demo", "count") == []
 
 
+def test_a_run_that_misses_a_target_is_finished_and_says_so(workspace: Workspace) -> None:
+    content = count(workspace, preset="smoke", overrides={"target": "1e6"})
+    kept = read(content["folder"])
+    assert kept["status"] == "finished"
+    assert kept["unmet"] == "the total stays below the target, 1e+06"
+    assert kept["metrics"]["total"]["value"] < 1e6
+    assert kept["claims"][0]["holds"]
+
+
 def test_a_failing_lab_leaves_a_run_marked_failed_with_its_traceback(
     workspace: Workspace,
 ) -> None:

@@ -4,7 +4,7 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, NoReturn
 
@@ -228,24 +228,37 @@ def demo() -> None:
 # A package's own command
 
 
-def package_command(package: str) -> Callable[[], None]:
+Command = Callable[[Sequence[str]], None]
+
+
+def package_command(
+    package: str, commands: Mapping[str, Command] | None = None
+) -> Callable[[], None]:
     """The entry point of a package's script: `PACKAGE LAB [options]`.
 
-    It runs labs in the environment it is started in.
+    It runs labs in the environment it is started in. `commands` are further ones by name; each is
+    given the words that follow its name, and its docstring's first line is its help.
     """
 
     def main() -> None:
-        _guard(lambda: _package_main(package, sys.argv[1:]))
+        _guard(lambda: _package_main(package, sys.argv[1:], commands))
 
     return main
 
 
-def _package_main(package: str, words: Sequence[str]) -> Any:
+def _package_main(
+    package: str, words: Sequence[str], commands: Mapping[str, Command] | None = None
+) -> Any:
+    commands = commands or {}
+    if words and words[0] in commands:
+        return commands[words[0]](words[1:])
     member = _member_of(package)
     if not words or words[0] in ("--help", "-h"):
         print(f"Usage: {package} LAB [--preset P] [--seed N] [--resume] [lab options]\n")
         for lab in member.labs():
             print(f"  {lab.name:<28} {lab.summary}")
+        for name, command in commands.items():
+            print(f"  {name:<28} {(command.__doc__ or '').splitlines()[0]}")
         return None
     lab = member.lab(words[0])
     inner = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
@@ -311,6 +324,9 @@ def _run_here(
         raise
     if not brief:
         terminal.report(content, Path(content["folder"]))
+    if "unmet" in content:
+        print(content["unmet"], file=sys.stderr)
+        raise typer.Exit(3)
 
 
 def _show_lab(package: str, lab: Any) -> None:

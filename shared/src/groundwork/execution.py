@@ -21,7 +21,7 @@ from typing import Any
 
 from groundwork import files, machine
 from groundwork.claims import check_claims
-from groundwork.errors import UsageError
+from groundwork.errors import UnmetError, UsageError
 from groundwork.labs import Lab
 from groundwork.parameters import plain, resolve
 from groundwork.run import Run, Stopwatch
@@ -61,7 +61,8 @@ def execute(
     terminal : where progress and log lines go; None is silent.
 
     Raises UsageError for bad input, LabError when the lab fails, KeyboardInterrupt when it is
-    interrupted; in the last two cases the folder says so.
+    interrupted; in the last two cases the folder says so. A lab that ends with an UnmetError is
+    finished, and the content has its text under `unmet`.
     """
     main = _load_main(lab)
     parameters = resolve(main, lab.preset(preset), overrides or {})
@@ -109,8 +110,11 @@ def execute(
     run._on_checkpoint = save
     with _lock(folder), _terminate_is_interrupt():
         save()
+        unmet: dict[str, str] = {}
         try:
             main(run, **parameters)
+        except UnmetError as error:
+            unmet = {"unmet": str(error)}
         except KeyboardInterrupt:
             save(status="interrupted")
             raise
@@ -130,6 +134,7 @@ def execute(
             comparisons=run.comparisons,
             claims=check_claims(lab.claims, preset, run.metrics, run.comparisons),
             files=run.files,
+            **unmet,
         )
     shutil.rmtree(folder / "checkpoints", ignore_errors=True)
     return {**content, "folder": str(folder)}
