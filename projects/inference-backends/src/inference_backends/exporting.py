@@ -121,24 +121,16 @@ def _layer_at_fault(model: nn.Module, example: Batch) -> str:
     return at_work[-1] if at_work else "the network"
 
 
-def _layer_of_operation(program: torch.export.ExportedProgram, error: BaseException) -> str:
-    """The layer that an operation named in an error belongs to, and the operation."""
-    text, cause = "", error
-    while cause is not None:
-        text += f"{cause}\n"
-        cause = cause.__cause__  # type: ignore[assignment]
+def _layer_of_operation(program: torch.export.ExportedProgram, error: Exception) -> str:
+    """The layer that the operation named in the exporter's error belongs to, and the operation."""
+    told = re.search(r"No ONNX function found for <OpOverload\(op='\w+\.(\w+)'", str(error))
     for node in program.graph.nodes:
-        if node.op == "call_function" and re.search(rf"\b{re.escape(_short(node.target))}\b", text):
+        if told and node.op == "call_function" and told[1] in str(node.target):
             stack: dict[str, Any] = node.meta.get("nn_module_stack") or {}
             path, kind = list(stack.values())[-1] if stack else ("", "")
-            name = f"{path or 'the network'} ({str(kind).rsplit('.', 1)[-1]})"
-            return f"{name}: {_short(node.target)}"
+            name = str(path).removeprefix("L['self'].") or "the network"
+            return f"{name} ({str(kind).rsplit('.', 1)[-1]}), {told[1]},"
     return f"the network ({_line(error)})"
-
-
-def _short(target: Any) -> str:
-    """`aten.fft_fft2.default` → `aten.fft_fft2`."""
-    return str(target).rsplit(".", 1)[0]
 
 
 def _line(error: BaseException) -> str:

@@ -65,7 +65,7 @@ class TorchCompile(Backend):
         session = TorchSession(call, example.shape[1:], info)
         try:
             with quiet():
-                session.prepare(2)
+                session.prepare(64)
         except Exception as error:
             line = str(error).strip().splitlines()[0]
             raise UnsupportedError(
