@@ -18,7 +18,6 @@ section 3 (the passes); ONNX, backend test suite.
 """
 
 import tempfile
-import time
 from functools import partial
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -32,6 +31,7 @@ from inference_backends.passes import FUSING, PORTABLE, Step, operators, optimiz
 from inference_backends.passes.backend_tests import backend_cases, frozen, try_case
 from inference_backends.passes.samples import channels_last, session, unfolded
 from inference_backends.quiet import quiet
+from inference_backends.traffic import time_in_turns
 from quantized_cnn.images import DataName, load_images
 from quantized_cnn.pretrained import pretrained
 
@@ -93,9 +93,9 @@ def main(
     count_nodes(run, plain, ours, peers)
     check_layout(run, plain, batch)
     check_backend_models(run, models)
-    times = time_stages(stages, batch[:1])
+    times = time_stages([model for _, model in stages], batch[:1])
     time_sessions(run, plain, ours, batch)
-    draw(run, stages, peers, times, time_stages([("all", plain)], batch[:1], "all")[0])
+    draw(run, stages, peers, times, time_stages([plain], batch[:1], "all")[0])
 
 
 def differences(models: list[onnx.ModelProto], batch: Any) -> list[float]:
@@ -148,7 +148,7 @@ def check_layout(run: Run, plain: onnx.ModelProto, batch: Any) -> None:
         "channels_last",
         partial(session(after).run, None, {"images": batch}),
         partial(session(model).run, None, {"images": batch}),
-        library="onnxruntime, off, with the transposes",
+        library="onnxruntime (off, with the transposes)",
         threads=1,
     )
 
@@ -175,19 +175,13 @@ def check_backend_models(run: Run, models: str) -> None:
         run.log(f"{outcome.name}: {outcome.error}")
 
 
-def time_stages(
-    stages: list[tuple[str, onnx.ModelProto]], batch: Any, level: str = "off", rounds: int = 40
-) -> list[float]:
-    """Median seconds of a call, the stages in turns."""
-    sessions = [session(model, level) for _, model in stages]
-    found: list[list[float]] = [[] for _ in stages]
-    for _ in range(rounds):
-        for one, times in zip(sessions, found, strict=True):
-            one.run(None, {"images": batch})
-            start = time.perf_counter()
-            one.run(None, {"images": batch})
-            times.append(time.perf_counter() - start)
-    return [float(np.median(times)) for times in found]
+def time_stages(models: list[onnx.ModelProto], batch: Any, level: str = "off") -> list[float]:
+    """Median seconds of a call, the models in turns."""
+    calls = {
+        str(number): partial(session(model, level).run, None, {"images": batch})
+        for number, model in enumerate(models)
+    }
+    return list(time_in_turns(calls, rounds=30).values())
 
 
 def time_sessions(run: Run, plain: onnx.ModelProto, ours: onnx.ModelProto, batch: Any) -> None:
@@ -199,7 +193,7 @@ def time_sessions(run: Run, plain: onnx.ModelProto, ours: onnx.ModelProto, batch
                 f"{level}@{size}",
                 partial(session(ours).run, None, inputs),
                 partial(session(plain, level).run, None, inputs),
-                library=f"onnxruntime, {level}",
+                library=f"onnxruntime ({level})",
                 pairs=15,
                 threads=1,
             )
