@@ -1,0 +1,1 @@
+"""The experiments of cnn-inference-pipeline: one file each."""
