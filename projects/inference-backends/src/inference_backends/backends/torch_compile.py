@@ -58,7 +58,7 @@ class TorchCompile(Backend):
         module: Any = program.module(check_guards=False)
         if precision == "int8":
             module = quantized_program(module, example)
-        call = torch.compile(module, dynamic=True, fullgraph=True, options={"freezing": True})
+        call = Frozen(torch.compile(module, dynamic=True, fullgraph=True))
         info = SessionInfo(
             self.name, torch.__version__, precision, precision, threads, state_bytes(module), 0.0
         )
@@ -72,6 +72,27 @@ class TorchCompile(Backend):
                 f"compile cannot compile the network ({line}); eager takes it"
             ) from error
         return session.told(compile_s=elapsed())
+
+
+class Frozen:
+    """A compiled function whose weights are constants of the code that is made for it.
+
+    The setting must hold while code is made, which is when a number of images is seen first; an
+    option of `torch.compile` reaches only one of the two compilers that have to know.
+    """
+
+    def __init__(self, call: Callable[..., Any]) -> None:
+        self._call = call
+        self._sizes: set[int] = set()
+
+    def __call__(self, x: torch.Tensor) -> Any:
+        """Images → logits."""
+        if len(x) in self._sizes:
+            return self._call(x)
+        with torch._inductor.config.patch(freezing=True), quiet():
+            logits = self._call(x)
+        self._sizes.add(len(x))
+        return logits
 
 
 def quantized_program(module: nn.Module, example: Batch) -> nn.Module:
