@@ -125,6 +125,27 @@ class TestReadme:
         assert "not recorded yet" in text
         assert write_readmes(workspace) == []
 
+    def test_it_opens_with_the_first_labs_tables_where_it_has_room_for_them(
+        self, workspace: Workspace
+    ) -> None:
+        readme = workspace.member("small-demo").readme
+        readme.write_text("<!-- opening:start --><!-- opening:end -->\n" + readme.read_text())
+        write_readmes(workspace)
+        assert "Not recorded yet." in readme.read_text()
+        run(workspace, "count")
+        make_record(workspace, workspace.lab("small-demo/count"))
+        write_readmes(workspace)
+        opening = readme.read_text().split("<!-- opening:end -->")[0]
+        assert "| size | rate |\n| ---: | ---: |\n| 1 | 0.5 |\n| 2 | 0.5 |" in opening
+        assert "Sizes; preset `smoke`" in opening
+        lab = workspace.lab("small-demo/count")
+        lab.path.unlink()  # the lab with a figure is the first one now
+        run(workspace)
+        make_record(workspace, workspace.lab("small-demo/draw-line"))
+        write_readmes(workspace)
+        opening = readme.read_text().split("<!-- opening:end -->")[0]
+        assert "](results/draw-line/smoke/line.svg)" in opening
+
     def test_a_readme_without_markers_is_refused(self, workspace: Workspace) -> None:
         workspace.member("small-demo").readme.write_text("# nothing\n")
         with pytest.raises(UsageError, match="results:start"):

@@ -1,10 +1,12 @@
 """The parts of the README files that are written from the records, between markers.
 
 `<!-- results:start -->` … `<!-- results:end -->` in a package's README, in one that has estimators
-also `<!-- estimators:start -->` … `<!-- estimators:end -->`, and `<!-- packages:start -->` …
-`<!-- packages:end -->` in the root's.
+also `<!-- estimators:start -->` … `<!-- estimators:end -->`, in one that opens with the picture and
+the tables of its first lab `<!-- opening:start -->` … `<!-- opening:end -->`, and
+`<!-- packages:start -->` … `<!-- packages:end -->` in the root's.
 """
 
+import json
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -33,6 +35,8 @@ def write_readmes(workspace: Workspace, *, check: bool = False) -> list[Path]:
             if "<!-- estimators:start -->" in member.readme.read_text("utf-8"):
                 block = estimators_block(member)
                 changed += _replace(member.readme, "estimators", block, check)
+            if "<!-- opening:start -->" in member.readme.read_text("utf-8"):
+                changed += _replace(member.readme, "opening", opening_block(member), check)
     root = workspace.root / "README.md"
     if root.is_file():
         changed += _replace(root, "packages", packages_block(workspace), check)
@@ -86,6 +90,31 @@ def estimators_block(member: Member) -> str:
         cells.append(f"{means[name]['value']:.2f}× {claim}".strip() if name in means else "–")
     lines.append(f"| geometric mean | | | | {' | '.join(cells)} |")
     return "\n".join(lines)
+
+
+def opening_block(member: Member) -> str:
+    """The first figure and all tables of the first lab's best record, as Markdown."""
+    record = next((r for r in member_records(member) if r.lab == member.labs()[0].name), None)
+    if record is None:
+        return "Not recorded yet."
+    where = record.folder.relative_to(member.path).as_posix()
+    entries = record.data["files"]
+    figures = [entry for entry in entries if entry["kind"] == "figure"]
+    lines = [f"![{_cell(entry['caption'])}]({where}/{entry['path']})" for entry in figures[:1]]
+    for entry in entries:
+        if entry["kind"] == "table":
+            kept = json.loads((record.folder / entry["path"]).read_text("utf-8"))
+            lines += ["", *_markdown_table(kept["columns"], kept["rows"])]
+            lines += ["", f"<sub>{_cell(entry['caption'])}; preset `{record.preset}`.</sub>"]
+    return "\n".join(lines)
+
+
+def _markdown_table(columns: list[str], rows: list[list[Any]]) -> Iterable[str]:
+    numeric = [all(isinstance(row[k], int | float) for row in rows) for k in range(len(columns))]
+    yield f"| {' | '.join(map(_cell, columns))} |"
+    yield f"| {' | '.join('---:' if right else '---' for right in numeric)} |"
+    for row in rows:
+        yield f"| {' | '.join(_cell(number(value)) for value in row)} |"
 
 
 def packages_block(workspace: Workspace) -> str:
