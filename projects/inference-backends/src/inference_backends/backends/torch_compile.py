@@ -30,8 +30,16 @@ from inference_backends.exporting import export_program
 from inference_backends.quiet import quiet
 
 
+#: How many numbers of images an int8 session takes in its life.
+MOST_SIZES = 256
+
+
 class TorchCompile(Backend):
-    """`torch.compile`, for any number of images with one code, and another for a single image."""
+    """`torch.compile`: one code for many images, others for few and for a single one.
+
+    In int8 each number of images has its own: with a symbolic one the compiler takes the integer
+    convolutions' outputs for laid out otherwise than they are, and its own check stops the run.
+    """
 
     name = "compile"
     precisions = ("fp32", "bf16", "int8")
@@ -58,7 +66,7 @@ class TorchCompile(Backend):
         module: Any = program.module(check_guards=False)
         if precision == "int8":
             module = quantized_program(module, example)
-        call = Frozen(torch.compile(module, dynamic=True, fullgraph=True))
+        call = Frozen(torch.compile(module, dynamic=precision != "int8", fullgraph=True))
         info = SessionInfo(
             self.name, torch.__version__, precision, precision, threads, state_bytes(module), 0.0
         )
@@ -89,7 +97,11 @@ class Frozen:
         """Images → logits."""
         if len(x) in self._sizes:
             return self._call(x)
-        with torch._inductor.config.patch(freezing=True), quiet():
+        with (
+            torch._inductor.config.patch(freezing=True),
+            torch._dynamo.config.patch(recompile_limit=MOST_SIZES),
+            quiet(),
+        ):
             logits = self._call(x)
         self._sizes.add(len(x))
         return logits
