@@ -86,7 +86,7 @@ def convert(model: nn.Module, example: Batch, scheme: Scheme = "fp32") -> bytes:
     if scheme == "fp32":
         return source
     images = example if scheme == "int8" else example[:0]
-    key = (hashlib.sha256(source).hexdigest(), scheme, hashlib.sha256(images).hexdigest())
+    key = (hashlib.sha256(source).hexdigest(), scheme, hashlib.sha256(images.tobytes()).hexdigest())
     return _cached(key, lambda folder: _quantize(source, scheme, images, folder))
 
 

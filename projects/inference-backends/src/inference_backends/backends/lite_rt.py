@@ -43,12 +43,19 @@ class LiteRt(Backend):
         elapsed: Callable[[], float],
     ) -> Session:
         content = litert.convert(model, example, "int8" if precision == "int8" else "fp32")
-        used: Precision = "int8" if litert.contents(content).integer else "fp32"
-        version = metadata.version("ai-edge-litert")
-        info = SessionInfo(self.name, version, precision, used, threads, len(content), 0.0)
-        session = LiteRtSession(content, example.shape[1:], info)
+        session = open_session(content, example.shape[1:], precision, threads)
         _check(session, model, example[:16], _ALLOWED[precision])
         return session.after(elapsed())
+
+
+def open_session(
+    content: bytes, shape: tuple[int, ...], asked: Precision, threads: int
+) -> "LiteRtSession":
+    """A session for a flatbuffer whose images are of this shape; it says what is truly used."""
+    used: Precision = "int8" if litert.contents(content).integer else "fp32"
+    version = metadata.version("ai-edge-litert")
+    info = SessionInfo(LiteRt.name, version, asked, used, threads, len(content), 0.0)
+    return LiteRtSession(content, shape, info)
 
 
 class LiteRtSession(Session):
