@@ -29,7 +29,6 @@ from inference_backends.backends.torch_session import (
 from inference_backends.exporting import export_program
 from inference_backends.quiet import quiet
 
-
 #: How many numbers of images an int8 session takes in its life.
 MOST_SIZES = 256
 
