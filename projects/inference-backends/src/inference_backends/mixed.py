@@ -91,6 +91,7 @@ def run_mixed(graph: Graph, x: Tensor, narrow: Mapping[str, Narrowed]) -> Tensor
 
 def logit_error(found: Tensor, expected: Tensor) -> float:
     """Root of the mean squared difference, relative to the expected logits' own."""
+    found, expected = found.detach(), expected.detach()
     return float((found - expected).square().mean().sqrt() / expected.square().mean().sqrt())
 
 
