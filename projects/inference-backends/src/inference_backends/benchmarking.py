@@ -237,7 +237,7 @@ class Peaks:
         return np.minimum(self.macs(precision), self.bytes_per_s * np.asarray(intensity, float))
 
 
-def machine_peaks(threads: int, size: int = 512, seconds: float = 0.15) -> Peaks:
+def machine_peaks(threads: int, size: int = 512, seconds: float = 0.5) -> Peaks:
     """Measure the peaks that the roof is made of.
 
     Matrix products by PyTorch's libraries, size × size, in float32, bfloat16 and int8 with 32-bit
