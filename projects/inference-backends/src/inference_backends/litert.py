@@ -188,13 +188,13 @@ class Contents:
     weights_bytes : of all constants.
     peak_bytes : the most that the activations of one image take at a moment, when each is kept
         from the operator that writes it to the last that reads it.
-    delegated : whether XNNPACK runs all operators as one.
+    delegates : into how many parts XNNPACK takes the operators over; 1 is all in one piece.
     """
 
     operators: dict[str, int]
     weights_bytes: int
     peak_bytes: int
-    delegated: bool
+    delegates: int
 
     @property
     def integer(self) -> bool:
@@ -226,5 +226,5 @@ def contents(content: bytes) -> Contents:
         dict(Counter(step["op_name"] for step in plain)),
         sum(size[t] for t in constants),
         peak,
-        len(delegates) == 1 and len(delegates[0]["inputs"]) > 0,
+        len(delegates),
     )

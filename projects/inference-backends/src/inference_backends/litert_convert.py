@@ -38,7 +38,8 @@ def quantize(source: Path, scheme: str, target: Path, images: Path | None) -> No
     """Write a float32 flatbuffer with smaller weights, and for `int8` integer activations."""
     import numpy as np
     from ai_edge_litert.interpreter import Interpreter
-    from ai_edge_quantizer import quantizer, recipe
+    from ai_edge_quantizer import calibrator, quantizer, recipe, recipe_manager
+    from ai_edge_quantizer.utils.qsv_utils import min_max_update
 
     if scheme == "fp16-weights":
         weights = {"num_bits": 16, "dtype": "FLOAT"}
@@ -59,7 +60,12 @@ def quantize(source: Path, scheme: str, target: Path, images: Path | None) -> No
         (signature, ends), *_ = Interpreter(str(source)).get_signature_list().items()
         batch = np.load(images)
         samples = [{ends["inputs"][0]: batch[k : k + 1]} for k in range(len(batch))]
-        seen = worker.calibrate({signature: samples})
+        # By default each image moves the ranges by a tenth, so that the early ones are forgotten.
+        watcher = calibrator.Calibrator(str(source), num_threads=1, qsv_update_func=min_max_update)
+        rules = recipe_manager.RecipeManager()
+        rules.load_quantization_recipe(steps)
+        watcher.calibrate({signature: samples}, rules)
+        seen = watcher.get_model_qsvs()
     worker.quantize(seen).export_model(str(target), overwrite=True)
 
 
