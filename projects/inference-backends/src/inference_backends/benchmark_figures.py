@@ -63,7 +63,13 @@ def draw_front(axes: Any, rows: Sequence[Row], quality: Mapping[str, Mapping[str
         name, kind = _split(row.name)
         area = 25 + 230 * quality[row.name]["size"] / largest
         axes.scatter(
-            1e3 * row.p50_s, error(row), area, _color(name), MARKS[kind], alpha=0.75, linewidths=0
+            [1e3 * row.p50_s],
+            [error(row)],
+            s=area,
+            color=_color(name),
+            marker=MARKS[kind],
+            alpha=0.75,
+            linewidths=0,
         )
     axes.set(xscale="log", yscale="log", title="Quick and close")
     axes.set(xlabel=f"p50 of a call with {smallest} image{'s' * (smallest > 1)} (ms)")
