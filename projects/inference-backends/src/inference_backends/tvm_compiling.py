@@ -217,6 +217,18 @@ def _fold_constants(module: Any) -> Any:
     return folder.builder_.get()
 
 
+def caller(executable: Any, threads: int) -> Callable[[Batch], Batch]:
+    """A function of as many images as the code was made for, that gives the logits."""
+    function = relax.VirtualMachine(executable, tvm.cpu())["main"]
+    on_threads = Threads(threads)
+
+    def call(batch: Batch) -> Batch:
+        logits: Batch = on_threads(function, tvm.runtime.tensor(batch)).numpy()
+        return logits
+
+    return call
+
+
 # The log
 
 

@@ -9,7 +9,7 @@ comes, on its first batch, and kept.
 import importlib.util
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from torch import nn
 
@@ -74,31 +74,25 @@ class Tvm(Backend):
             tvm_compiling.library_bytes(network.executable(len(example))),
             elapsed(),
         )
-        return TvmSession(network, threads, example.shape[1:], info)
+        return TvmSession(network, example.shape[1:], info)
 
 
 class TvmSession(Session):
-    """Virtual machines by the number of images, and the threads that they are called on."""
+    """A network's code, called with as many images as come."""
 
-    def __init__(
-        self, network: "Network", threads: int, shape: tuple[int, ...], info: SessionInfo
-    ) -> None:
-        from inference_backends.tvm_compiling import Threads
-
+    def __init__(self, network: "Network", shape: tuple[int, ...], info: SessionInfo) -> None:
         super().__init__(shape, info)
         self._network = network
-        self._threads = Threads(threads)
-        self._machines: dict[int, Any] = {}
+        self._calls: dict[int, Callable[[Batch], Batch]] = {}
 
     def _run(self, batch: Batch) -> Batch:
-        from tvm import cpu, relax, runtime
+        call = self._calls.get(len(batch))
+        if call is None:
+            from inference_backends.tvm_compiling import caller
 
-        machine = self._machines.get(len(batch))
-        if machine is None:
-            machine = relax.VirtualMachine(self._network.executable(len(batch)), cpu())["main"]
-            self._machines[len(batch)] = machine
-        logits: Batch = self._threads(machine, runtime.tensor(batch)).numpy()
-        return logits
+            call = caller(self._network.executable(len(batch)), self._info.threads)
+            self._calls[len(batch)] = call
+        return call(batch)
 
 
 def default_database(threads: int) -> Path:
