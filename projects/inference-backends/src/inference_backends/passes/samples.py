@@ -15,27 +15,35 @@ from inference_backends.passes.rewriting import Array
 from inference_backends.quiet import quiet
 
 
-def unfolded(model: nn.Module, example: Batch) -> onnx.ModelProto:
-    """The module as TorchScript's exporter writes it, with nothing folded.
+def torchscript(model: nn.Module, example: Batch, *, folded: bool) -> onnx.ModelProto:
+    """The module as PyTorch's older exporter writes it, by tracing.
 
-    Batch norms and constants stand as they do in the module. The input is `images` (n, channels,
-    height, width), the output `logits`.
+    The input is `images` (n, channels, height, width), the output `logits`.
+
+    folded : whether batch norms go into convolutions and constants are computed beforehand, as the
+        exporter does unless it is told not to.
     """
     file = io.BytesIO()
+    mode = torch.onnx.TrainingMode
     with quiet():
         torch.onnx.export(
             model,
             (two_images(example),),
             file,
             dynamo=False,
-            training=torch.onnx.TrainingMode.PRESERVE,
-            do_constant_folding=False,
+            training=mode.EVAL if folded else mode.PRESERVE,
+            do_constant_folding=folded,
             opset_version=18,
             input_names=[INPUT],
             output_names=[OUTPUT],
             dynamic_axes={INPUT: {0: "n"}, OUTPUT: {0: "n"}},
         )
     return onnx.load_from_string(file.getvalue())
+
+
+def unfolded(model: nn.Module, example: Batch) -> onnx.ModelProto:
+    """The module with its batch norms and constants as they stand in it; see `torchscript`."""
+    return torchscript(model, example, folded=False)
 
 
 def channels_last(model: onnx.ModelProto) -> onnx.ModelProto:
