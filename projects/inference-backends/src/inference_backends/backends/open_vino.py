@@ -51,22 +51,7 @@ class OpenVino(Backend):
         threads: int,
         elapsed: Callable[[], float],
     ) -> Session:
-        import openvino
-
-        graph = read_graph(model, example)
-        if precision == "int8":
-            graph = quantize(graph, example)
-        compiled = compile_graph(graph, precision, threads)
-        info = SessionInfo(
-            self.name,
-            openvino.__version__.split("-")[0],
-            precision,
-            precision_used(compiled),
-            compiled.get_property("INFERENCE_NUM_THREADS"),
-            graph_bytes(graph),
-            elapsed(),
-        )
-        return OpenVinoSession(compiled, example.shape[1:], info)
+        return open_graph(read_graph(model, example), example, precision, threads, elapsed)
 
 
 class OpenVinoSession(Session):
@@ -81,6 +66,32 @@ class OpenVinoSession(Session):
         found = self._request.infer([batch], share_inputs=True)
         logits: Batch = found[0].copy()
         return logits
+
+
+def open_graph(
+    graph: Any,
+    example: Batch,
+    precision: Precision,
+    threads: int,
+    elapsed: Callable[[], float],
+) -> OpenVinoSession:
+    """A session for a graph, which is left as it is; in int8 it is quantized first."""
+    import openvino
+
+    graph = graph.clone()
+    if precision == "int8":
+        graph = quantize(graph, example)
+    compiled = compile_graph(graph, precision, threads)
+    info = SessionInfo(
+        OpenVino.name,
+        openvino.__version__.split("-")[0],
+        precision,
+        precision_used(compiled),
+        compiled.get_property("INFERENCE_NUM_THREADS"),
+        graph_bytes(graph),
+        elapsed(),
+    )
+    return OpenVinoSession(compiled, example.shape[1:], info)
 
 
 def read_graph(model: nn.Module, example: Batch) -> Any:

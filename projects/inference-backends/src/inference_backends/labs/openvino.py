@@ -14,6 +14,7 @@ Documentation of OpenVINO, *Performance hints* and *Model caching*; Alexander Ko
 """
 
 import tempfile
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -23,8 +24,9 @@ from annotated_types import Ge
 from numpy.typing import NDArray
 
 from groundwork import Claim, Run, plots
+from groundwork.run import Stopwatch
 from inference_backends.backends.base import PRECISIONS, Session
-from inference_backends.backends.open_vino import OpenVino, read_graph
+from inference_backends.backends.open_vino import open_graph, read_graph
 from inference_backends.benchmarking import measure
 from inference_backends.openvino_serving import (
     answer_all,
@@ -79,9 +81,11 @@ def main(
         model = pretrained(run, "resnet", images, epochs=epochs, seed=seed, bf16=bf16)
         with torch.inference_mode():
             expected = model(images.x_test).numpy()
+        graph = read_graph(model, x)
         sessions: dict[str, Session] = {}
         for precision in PRECISIONS:
-            sessions[precision] = OpenVino().compile(model, seen, precision)
+            elapsed = partial(getattr, Stopwatch(), "seconds")
+            sessions[precision] = open_graph(graph, seen, precision, 1, elapsed)
             found = np.concatenate(
                 [sessions[precision].run(x[i : i + 500]) for i in range(0, len(x), 500)]
             )
@@ -108,7 +112,6 @@ def main(
         library="openvino in float32",
         threads=1,
     )
-    graph = read_graph(model, x)
     hints = compare_hints(run, graph, x, requests, threads)
     cache = compare_cache(run, graph, x)
     draw(run, rows, ms, hints, cache)
