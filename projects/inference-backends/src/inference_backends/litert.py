@@ -216,10 +216,17 @@ def contents(content: bytes) -> Contents:
         item = np.dtype(entry["dtype"]).itemsize
         size[entry["index"]] = int(np.prod(entry["shape"], dtype=np.int64)) * item
     constants = {int(t) for step in plain for t in step["inputs"] if t >= 0} - written - first
+    # Weights that are widened before use are no activations: XNNPACK does it once, as it loads.
+    widened = {
+        int(t)
+        for step in plain
+        for t in step["outputs"]
+        if {int(source) for source in step["inputs"]} <= constants
+    }
     last = {int(t): k for k, step in enumerate(plain) for t in step["inputs"] if t >= 0}
     alive, peak = set(first), 0
     for k, step in enumerate(plain):
-        alive |= {int(t) for t in step["outputs"]}
+        alive |= {int(t) for t in step["outputs"]} - widened
         peak = max(peak, sum(size[t] for t in alive))
         alive = {t for t in alive if t in ends or last.get(t, -1) > k}
     return Contents(

@@ -12,7 +12,9 @@ folder=$(mktemp -d)
 trap 'rm -rf "$folder"' EXIT
 [ "$(uname -m)" = aarch64 ] || { echo "this is $(uname -m); an aarch64 machine is wanted" >&2; exit 2; }
 
-machine=$(tr -d '\0' < /proc/device-tree/model 2>/dev/null || uname -n)
+machine=$(uname -n)
+model=/proc/device-tree/model
+if [ -r "$model" ]; then machine=$(tr -d '\0' < "$model"); fi
 clock=/sys/devices/system/cpu/cpu0/cpufreq/cpuinfo_max_freq
 mhz=0
 if [ -r "$clock" ]; then mhz=$(($(cat "$clock") / 1000)); fi
