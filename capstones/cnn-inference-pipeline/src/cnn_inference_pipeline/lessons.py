@@ -64,7 +64,7 @@ def make_views(images: Images, count: int, seed: int) -> Lessons:
     return Lessons(torch.cat(views), torch.empty(0), low, step)
 
 
-@torch.inference_mode()
+@torch.no_grad()
 def ask(
     teachers: Sequence[nn.Module],
     lessons: Lessons,

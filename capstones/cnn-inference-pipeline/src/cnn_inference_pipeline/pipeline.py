@@ -39,6 +39,7 @@ from quantized_cnn import qat as qat_module
 from quantized_cnn import training as training_module
 from quantized_cnn.affine import Quantizer, Scheme
 from quantized_cnn.graph import Graph, trace
+from quantized_cnn.images import Images
 from quantized_cnn.qat import QuantizationAware
 from quantized_cnn.training import fit
 
@@ -128,7 +129,7 @@ class Pipeline:
             images.y_train,
             epochs=epochs,
             learning_rate=0.1 if images.small else 0.2,
-            batch_size=images.batch_size,
+            batch_size=batch_size(images, len(images.x_train)),
             seed=seed,
             augment=images.augment,
             bf16=self.recipe.bf16,
@@ -205,7 +206,7 @@ class Pipeline:
             passes=passes,
             views=len(lessons.x) // len(images.x_train),
             learning_rate=rate / 2 if images.small else rate,
-            batch_size=images.batch_size,
+            batch_size=batch_size(images, len(images.x_train)),
             weight_decay=1e-4,
             seed=seed,
             bf16=self.recipe.bf16,
@@ -267,7 +268,7 @@ class Pipeline:
         for bits in BITS:
             rough = on_grid(deployable(graph), bits)
             content = RUNTIMES["onnxruntime"].build(rough, self.data.calibration[:8], "int8")
-            if 1.03 * len(pack(content)) <= max_bytes:
+            if 1.05 * len(pack(content)) <= max_bytes:
                 return bits
         return BITS[-1]
 
@@ -320,6 +321,11 @@ class Pipeline:
         )
         content: bytes = result.value["content"].numpy().astype(np.uint8).tobytes()
         return content
+
+
+def batch_size(images: Images, count: int) -> int:
+    """How many images a step takes; fewer where there are few, so that an epoch has ten steps."""
+    return max(2, min(images.batch_size, count // 10))
 
 
 @torch.no_grad()
