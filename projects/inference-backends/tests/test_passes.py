@@ -215,6 +215,14 @@ def test_the_shape_of_a_fixed_tensor_is_a_constant_and_of_a_free_one_is_not():
     assert operators(same_after(free, [FoldConstants()]))["Shape"] == 1
 
 
+def test_a_branch_that_makes_no_sense_for_these_constants_is_left_alone():
+    """An affine grid in 3-D, whose branch for 2-D splits a shape of 5 numbers into 4."""
+    cases = backend_cases(("node",), ("affinegrid",))
+    case = next(c for c in cases if c.name == "test_affine_grid_3d_expanded")
+    outcome = try_case(frozen(case, 1))
+    assert (outcome.refused, outcome.rewritten, outcome.error) == (False, True, None)
+
+
 def test_a_constant_output_is_made_by_a_constant():
     model = make([node("Exp", "k", "y"), node("Relu", "x", "z")], {"k": weights(3)}, ("y", "z"))
     assert operators(same_after(model, FUSING)) == {"Constant": 1, "Relu": 1}

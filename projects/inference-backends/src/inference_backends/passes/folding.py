@@ -130,4 +130,14 @@ def evaluate(node: ir.Node, feeds: dict[str, Array], version: int) -> list[Array
             return None
         if output.dtype is not None and ir.tensor(array).dtype != output.dtype:
             return None
+        # A branch that is never taken may hold what makes no sense, such as 5 split into 4 parts:
+        # there shape inference and the evaluator disagree.
+        if output.shape is not None and (
+            len(output.shape) != array.ndim
+            or any(
+                isinstance(size, int) and size != length
+                for size, length in zip(output.shape, array.shape, strict=True)
+            )
+        ):
+            return None
     return list(found)
