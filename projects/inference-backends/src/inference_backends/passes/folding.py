@@ -87,9 +87,9 @@ class FoldConstants(Pass):
         return found
 
     @staticmethod
-    def _declared_size(node: ir.Node) -> int:
+    def _declared_size(node: ir.Node) -> float:
         """Bytes of the outputs, as far as their shapes are known."""
-        return sum(
+        return math.fsum(
             math.prod(d for d in value.shape if isinstance(d, int)) * value.dtype.itemsize
             for value in node.outputs
             if value.shape is not None and value.dtype is not None
