@@ -370,7 +370,7 @@ def _run_there(
 ) -> Remote:
     session = rpc.connect_tracker(*address).request("groundwork", session_timeout=120)
     executable.export_library(str(path))
-    session.upload(str(path))
+    session.upload(bytearray(path.read_bytes()), path.name)
     place = session.cpu(0)
     session.get_function("runtime.config_threadpool")(-3, threads)
     machine = relax.VirtualMachine(session.load_module(path.name), place)
