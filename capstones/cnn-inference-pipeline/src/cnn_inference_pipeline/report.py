@@ -205,8 +205,9 @@ def draw(forms: Sequence[Form], base: Form, shipped: Form, targets: Targets) -> 
         axis.step(xs, ys, where="post", color="#20242c", linewidth=1.0, alpha=0.5, zorder=2)
         axis.axhline(lowest, color=plots.PALETTE[3], linewidth=0.9, linestyle=(0, (4, 3)))
         axis.set(xscale="log", xlabel=label)
-        ticks = [v for p in range(6) for v in (10.0**p, 2 * 10.0**p, 5 * 10.0**p)]
         low, high = axis.get_xlim()
+        steps = (1, 2, 5) if high < 300 * low else (1,)
+        ticks = [step * 10.0**power for power in range(6) for step in steps]
         axis.set_xticks([tick for tick in ticks if low <= tick <= high])
         axis.xaxis.set_major_formatter(FuncFormatter(lambda v, _: f"{v:,.0f}"))
         axis.xaxis.set_minor_locator(NullLocator())
@@ -232,7 +233,9 @@ def _legend(figure: Figure, axis: Any, forms: Sequence[Form]) -> None:
         axis.plot([], [], _MARKERS.get(name, "v"), color="#20242c", fillstyle="none", label=name)[0]
         for name in runtimes
     ]
-    figure.legend(handles=handles, loc="outside lower center", ncols=len(handles), fontsize=8.5)
+    figure.legend(
+        handles=handles, loc="outside lower center", ncols=len(handles), fontsize=8.5, frameon=False
+    )
 
 
 def front_text(found: Sequence[Form]) -> str:
