@@ -204,7 +204,10 @@ def draw(
         errors.append([row["logit_error"] for row in mine])
     axes[0].set_xticks(places, names)
     axes[0].set(title="Speed over fp32 (×)", xlabel="asked for, and accuracy (points)")
-    axes[0].legend()
+    axes[0].set_ylim(
+        0, 1.35 * max(base[k] / ms[p, n] for k, n in enumerate(SIZES) for p in PRECISIONS)
+    )
+    axes[0].legend(ncols=2, fontsize=8, loc="upper left")
     for k, seen in enumerate(errors):
         axes[1].plot([k] * len(seen), np.maximum(seen, 1e-9), "o", color=plots.PALETTE[0])
     axes[1].set_yscale("log")

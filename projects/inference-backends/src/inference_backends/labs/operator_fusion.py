@@ -224,9 +224,10 @@ def draw(run: Run, rows: list[dict[str, Any]]) -> None:
     axes[0].set(title="Batch norm, ReLU, add", ylabel="ms")
     axes[1].set(title="Bytes moved", ylabel="GB/s", ylim=(0, None))
     axes[2].set(title="Convolution before them", ylabel="times as fast as eager", ylim=(0, None))
+    axes[2].set_ylim(0, 1.35 * axes[2].get_ylim()[1])
     for ax in axes:
         ax.set_xlabel("tensor (MiB)")
-        ax.legend(fontsize=8)
+        ax.legend(fontsize=8, ncols=2 if ax is axes[2] else 1)
     run.figure(
         "fusion",
         figure,
