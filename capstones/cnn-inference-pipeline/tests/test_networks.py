@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import torch
 
+from cnn_inference_pipeline import standalone
 from cnn_inference_pipeline.deployment import RUNTIMES, deployable, pack, unpack
 from cnn_inference_pipeline.lessons import Lessons, ask, learn, make_views
 from cnn_inference_pipeline.narrowing import graph_of, graph_state, narrow
@@ -134,7 +135,7 @@ def test_fewer_bits_give_smaller_files(graph, dataset):
     assert sizes == sorted(sizes, reverse=True)
 
 
-@pytest.mark.parametrize("name", ["onnxruntime", "openvino"])
+@pytest.mark.parametrize("name", ["litert", "onnxruntime", "openvino"])
 @pytest.mark.parametrize("precision", ["fp32", "int8"])
 def test_what_is_opened_from_a_file_answers_as_the_network(graph, dataset, name, precision):
     runtime = RUNTIMES[name]
@@ -147,6 +148,8 @@ def test_what_is_opened_from_a_file_answers_as_the_network(graph, dataset, name,
     error = np.abs(session.run(x) - expected).max() / np.abs(expected).max()
     assert error < (1e-4 if precision == "fp32" else 0.1)
     assert session.info().size_bytes == len(pack(content))
+    alone = standalone.open_model({"runtime": name, "threads": 1}, content)
+    np.testing.assert_allclose(alone(x[:1]), session.run(x[:1]), rtol=1e-5, atol=1e-5)
 
 
 def test_a_damaged_file_is_told():

@@ -1,4 +1,5 @@
 import json
+import subprocess
 import sys
 from pathlib import Path
 
@@ -160,7 +161,7 @@ def test_a_bundle_of_a_users_model_and_images_predicts(bundled, folder, monkeypa
     place, result = bundled
     assert result.value("bundle_error") == 0.0
     names = {path.name for path in place.iterdir()}
-    assert names == {"README.md", "config.json", "labels.json", "model.onnx.xz"}
+    assert names == {"README.md", "config.json", "labels.json", "model.onnx.xz", "predict.py"}
     assert json.loads((place / "labels.json").read_text()) == ["left", "right"]
     card = (place / "README.md").read_text()
     assert "original, PyTorch fp32" in card
@@ -178,7 +179,10 @@ def test_a_bundle_of_a_users_model_and_images_predicts(bundled, folder, monkeypa
     assert json.loads(lines[0])["labels"] == pytest.approx(shares)
     assert command(monkeypatch, "predict", place, image) == 0
     best = next(iter(shares))
-    assert capsys.readouterr().out == f"{image}: {best} {100 * shares[best]:.1f} %\n"
+    line = f"{image}: {best} {100 * shares[best]:.1f} %\n"
+    assert capsys.readouterr().out == line
+    alone = [sys.executable, "-I", str(place / "predict.py"), str(image)]
+    assert subprocess.run(alone, capture_output=True, text=True, check=True).stdout == line
 
 
 def test_what_predict_cannot_take_gets_one_line_and_status_2(

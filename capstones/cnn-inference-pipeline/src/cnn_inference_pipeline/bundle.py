@@ -4,6 +4,7 @@
     config.json       the runtime, the image's shape, mean and deviation, a checksum
     labels.json       the classes' names
     README.md         the model card
+    predict.py        classifies image files by itself, without this package
 
 `Bundle.open(folder).predict(images)` is all that a program needs; on the command line it is
 `cnn-inference-pipeline predict BUNDLE IMAGE…`.
@@ -19,6 +20,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from cnn_inference_pipeline import standalone
 from cnn_inference_pipeline.dataset import Dataset, normalize
 from cnn_inference_pipeline.deployment import RUNTIMES, pack, unpack
 from groundwork import files
@@ -135,6 +137,7 @@ def write_bundle(
     )
     files.write_json(folder / "labels.json", data.labels)
     files.write_text(folder / "README.md", card)
+    files.write_text(folder / "predict.py", Path(str(standalone.__file__)).read_text("utf-8"))
     return folder
 
 

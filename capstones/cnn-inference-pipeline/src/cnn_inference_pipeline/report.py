@@ -140,7 +140,7 @@ def card(
         f"channel{'s' * (channels > 1)}, for {form.runtime} in {form.precision}.",
         "",
         "```",
-        "cnn-inference-pipeline predict BUNDLE image.png",
+        "python predict.py image.png",
         "```",
         "",
         "| | original, PyTorch fp32 | this bundle |",
