@@ -29,7 +29,7 @@ DOMAIN = "groundwork"
 def Squash(x: FLOAT, factor: FLOAT) -> FLOAT:  # noqa: N802
     """The operator in ONNX's own."""
     axes = op.Constant(value_ints=[1, 2])
-    return op.Mul(op.Unsqueeze(factor, axes), op.Softsign(x))  # type: ignore[arg-type]
+    return op.Mul(op.Unsqueeze(factor, axes), op.Softsign(x))
 
 
 @cache

@@ -56,7 +56,7 @@ def constant(value: ir.Value | None) -> Array | None:
     return tensor.numpy()
 
 
-def only_user(value: ir.Value) -> ir.Node | None:
+def only_user(value: ir.Value) -> Any:
     """The one node that uses a value; None where several do, none does, or the caller gets it."""
     uses = value.uses()
     if len(uses) != 1 or value.is_graph_output():
