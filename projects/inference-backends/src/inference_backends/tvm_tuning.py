@@ -17,6 +17,7 @@ import types
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -42,8 +43,9 @@ with warnings.catch_warnings():
 
 #: A measurement that failed is written into the log with more seconds than this.
 _FAILED = 1e9
-#: Candidates that are compiled together, and then measured one by one.
-_ROUND = 16
+#: Candidates that are compiled together and then measured, before the next ones are drawn: at
+#: least, and at most.
+_ROUND = (8, 16)
 #: Which tasks of a log were searched to the end, and for how many trials.
 _FINISHED = "finished.json"
 
@@ -132,6 +134,7 @@ def tune(
         raise ValueError(f"trials = {trials}; 1 or more is taken")
     log.mkdir(parents=True, exist_ok=True)
     model = ms.CostModel.create("xgb", num_tuning_cores=workers.processes)
+    once = min(max(trials // 4, _ROUND[0]), _ROUND[1])  # so that the search learns some times
     count = 0
     for number, task in enumerate(progress(tasks)):
         before = len(trials_of(log, task))
@@ -146,7 +149,7 @@ def tune(
                     sch_rules="llvm", postprocs="llvm", mutator_probs="llvm"
                 ),
                 search_strategy=ms.search_strategy.EvolutionarySearch(
-                    population_size=population, init_min_unmeasured=_ROUND, genetic_num_iters=3
+                    population_size=population, init_min_unmeasured=once, genetic_num_iters=3
                 ),
                 task_name=task.name,
                 rand_state=1 + 1_000_003 * seed + 1009 * number + before,
@@ -159,7 +162,7 @@ def tune(
                 task_weights=[1.0],
                 work_dir=str(log),
                 max_trials_global=left,
-                num_trials_per_iter=min(left, _ROUND),
+                num_trials_per_iter=min(left, once),
                 builder=workers.builder,
                 runner=workers.runner,
                 database=database,
@@ -321,7 +324,7 @@ def _measure(work: tuple[str, Any, int]) -> list[float]:
     path, told, threads = work
     device = tvm.runtime.device("cpu", 0)
     module = tvm.runtime.load_module(path)
-    config = ms.runner.EvaluatorConfig(number=3, repeat=1, min_repeat_ms=40)
+    config = ms.runner.EvaluatorConfig(number=3, repeat=1, min_repeat_ms=20)
     arguments = local_runner.default_alloc_argument(device, told, 1)
     costs: list[float] = Threads(threads)(
         local_runner.default_run_evaluator, module, device, config, arguments
@@ -349,30 +352,37 @@ def device(threads: int) -> Iterator[Callable[[Any, Batch, Path], Remote]]:
 
     The protocol runs whatever it is sent: keep it in a network that you trust.
     """
+
+    def set_threads() -> None:  # in the server, before TVM makes its pool there
+        import os
+
+        os.environ.update(TVM_NUM_THREADS=str(threads), TVM_BIND_THREADS="0")
+
     tracker = Tracker("127.0.0.1", port=9190, port_end=9990, silent=True)
     try:
         address = ("127.0.0.1", tracker.port)
         server = Server(
-            "127.0.0.1", 9090, 9990, tracker_addr=address, key="groundwork", silent=True
+            "127.0.0.1",
+            9090,
+            9990,
+            tracker_addr=address,
+            key="groundwork",
+            silent=True,
+            server_init_callback=set_threads,
         )
         try:
-            yield lambda executable, batch, path: _run_there(
-                address, executable, batch, path, threads
-            )
+            yield partial(_run_there, address)
         finally:
             server.terminate()
     finally:
         tracker.terminate()
 
 
-def _run_there(
-    address: tuple[str, int], executable: Any, batch: Batch, path: Path, threads: int
-) -> Remote:
+def _run_there(address: tuple[str, int], executable: Any, batch: Batch, path: Path) -> Remote:
     session = rpc.connect_tracker(*address).request("groundwork", session_timeout=120)
     executable.export_library(str(path))
     session.upload(bytearray(path.read_bytes()), path.name)
     place = session.cpu(0)
-    session.get_function("runtime.config_threadpool")(-3, threads)
     machine = relax.VirtualMachine(session.load_module(path.name), place)
     machine.set_input("main", tvm.runtime.tensor(batch, place))
     machine.invoke_stateful("main")
