@@ -107,6 +107,8 @@ def learn(
 ) -> list[float]:
     """Train a network on the lessons; `passes` over the images, each time by other views.
 
+    From as many passes as there are views on, they are rounded down to whole rounds of the views.
+
     views : how many the lessons hold. options : those of `quantized_cnn.training.fit`.
     """
 

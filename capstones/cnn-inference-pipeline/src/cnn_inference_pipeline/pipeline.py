@@ -7,7 +7,7 @@ and that one with its weights on a grid of few bits.
 
 import copy
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from types import ModuleType
 from typing import Any
 
@@ -93,7 +93,6 @@ class Pipeline:
     recipe: Recipe
     stages: Stages
     bars: Callable[[Iterable[int], str], Iterable[int]] = lambda items, label: items
-    _lessons: dict[tuple[str, ...], Lessons] = field(default_factory=dict)
 
     # Train
 

@@ -54,7 +54,7 @@ PRESETS = {
         "max_accuracy_drop": 10.0, "min_speedup": 1.0, "max_size_mb": 0.02,
         "runtimes": ("onnxruntime",),
     },
-    "default": {"max_accuracy_drop": 1.0, "max_size_mb": 0.025},
+    "default": {"max_accuracy_drop": 1.0, "max_size_mb": 0.025, "epochs": 12, "passes": 40},
     "full": {
         "data": "cifar10_subset", "epochs": 60, "stem": 32, "widths": (32, 48, 64),
         "blocks": (1, 1, 1), "views": 20, "passes": 160, "prune": 0.05, "prune_passes": 40,
