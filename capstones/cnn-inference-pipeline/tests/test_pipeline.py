@@ -248,6 +248,18 @@ def test_bad_input_of_the_lab_is_refused_with_status_2(tmp_path, monkeypatch, ca
         assert len(errors.splitlines()) == 1
 
 
+def test_where_pruning_was_too_much_the_unpruned_network_is_quantised(tmp_path):
+    run_lab(
+        LAB, tmp_path / "run", student=False, work=str(tmp_path / "work"),
+        **(QUICK | {"max_size_mb": 0.001}),
+    )  # fmt: skip
+    table = json.loads((tmp_path / "run" / "stages.json").read_text())
+    macs = {row[0]: row[5] for row in table["rows"]}
+    assert list(macs) == ["original", "pruned", "PTQ", "QAT", "QAT unpruned"]
+    assert macs["QAT"] < macs["QAT unpruned"] == macs["original"]
+    assert "MB, 0.001 allowed" in json.loads((tmp_path / "run" / "run.json").read_text())["unmet"]
+
+
 def test_few_bits_are_trained_where_the_file_would_be_too_large(tmp_path):
     result = run_lab(
         LAB, tmp_path / "run", student=False, work=str(tmp_path / "work"),

@@ -34,7 +34,8 @@ class Targets:
 class Form:
     """One network in one runtime, with a number for each seed.
 
-    stage : original, distilled, pruned, PTQ (quantised after training) or QAT (in training).
+    stage : original, distilled, pruned, PTQ (quantised after training), QAT (in training) or
+        QAT unpruned.
     shippable : whether a bundle can be made of it.
     macs : multiply-adds an image; 0 where they cannot be counted.
     accuracy, chosen_by : on the test, and on the images held out for choices, in points.
@@ -178,6 +179,7 @@ _COLORS = {
     "pruned": plots.PALETTE[1],
     "PTQ": plots.PALETTE[4],
     "QAT": plots.PALETTE[2],
+    "QAT unpruned": plots.PALETTE[6],
 }
 _MARKERS = {"eager": "s", "onnxruntime": "o", "openvino": "^", "litert": "D"}
 
