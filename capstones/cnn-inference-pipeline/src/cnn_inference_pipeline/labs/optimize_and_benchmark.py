@@ -57,8 +57,8 @@ PRESETS = {
     "default": {"max_accuracy_drop": 1.0, "max_size_mb": 0.025, "epochs": 12, "passes": 40},
     "full": {
         "data": "cifar10_subset", "epochs": 60, "stem": 32, "widths": (32, 48, 64),
-        "blocks": (1, 1, 1), "views": 20, "passes": 160, "prune": 0.05, "prune_passes": 40,
-        "aware_passes": 20, "bf16": True, "seeds": 3, "seconds": 0.6, "max_size_mb": 0.072,
+        "blocks": (1, 1, 1), "views": 20, "passes": 160, "prune": 0.05, "prune_passes": 20,
+        "aware_passes": 40, "bf16": True, "seeds": 3, "seconds": 0.6, "max_size_mb": 0.072,
     },
 }  # fmt: skip
 CLAIMS = [
