@@ -164,17 +164,28 @@ def send(run: Run, executable: Any, here: Batch, x: Batch, threads: int) -> None
 def time_in_turns(
     calls: dict[str, Callable[[Batch], Batch]], x: Batch, rounds: int = 9, least_s: float = 0.02
 ) -> dict[str, float]:
-    """Median seconds of a call by name; each round times every one of them."""
+    """Median seconds of a call by name; each round times every one of them.
+
+    Calls that are not timed come first: the threads of the runtime before go on waiting in a loop
+    for a while, on the cores that this one needs.
+    """
     seconds: dict[str, list[float]] = {name: [] for name in calls}
     for number in range(rounds + 1):
         for name, call in calls.items():
-            begun, count = time.perf_counter(), 0
-            while time.perf_counter() - begun < least_s:
-                call(x)
-                count += 1
+            _call_for(call, x, least_s)
+            begun, count = time.perf_counter(), _call_for(call, x, least_s)
             if number:  # the first round warms up
                 seconds[name].append((time.perf_counter() - begun) / count)
     return {name: float(np.median(values)) for name, values in seconds.items()}
+
+
+def _call_for(call: Callable[[Batch], Batch], x: Batch, seconds: float) -> int:
+    """Call for so long; returns how often."""
+    begun, count = time.perf_counter(), 0
+    while time.perf_counter() - begun < seconds:
+        call(x)
+        count += 1
+    return count
 
 
 def tell(
