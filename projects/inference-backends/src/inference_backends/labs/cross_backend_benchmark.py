@@ -16,7 +16,8 @@ architectures, 2009; Vijay Janapa Reddi and others, MLPerf inference benchmark, 
 checked in the mode that is timed).
 """
 
-from typing import Annotated, Any
+from functools import partial
+from typing import Annotated, Any, cast
 
 import numpy as np
 from annotated_types import Ge, Gt
@@ -103,10 +104,11 @@ def main(
             label = f"seed {seed}, {count} threads"
             sessions, found = build(run, model, images, example, combinations, count, label)
             if seed == run.seed:
-                with_progress = lambda sizes: run.progress(sizes, label="batches")  # noqa: E731
-                timed = measure(
-                    sessions, batches, seconds_each, run.rng, images.x_test.numpy(), with_progress
-                ) if sessions else []  # fmt: skip
+                bars = partial(run.progress, label="batches")
+                x = images.x_test.numpy()
+                timed = (
+                    measure(sessions, batches, seconds_each, run.rng, x, bars) if sessions else []
+                )
                 state["rows"][count] = [row.to_json() for row in timed]
             state["quality"][seed, count] = found
             store.save(state)
@@ -296,8 +298,8 @@ def share(run: Run, model: nn.Module, images: Images, rows: list[Row], peaks: Pe
     """How much of its precision's roof each session reaches, at its best batch."""
     for name in dict.fromkeys(row.name for row in rows):
         best = max((row for row in rows if row.name == name), key=lambda row: row.images_per_s)
-        precision = name.split()[1]
-        work = count_work(model, images.shape, best.batch, precision)  # type: ignore[arg-type]
+        precision = cast(Precision, name.split()[1])
+        work = count_work(model, images.shape, best.batch, precision)
         rate = work.macs / best.batch * best.images_per_s
-        roof = float(peaks.roof(precision, work.intensity))  # type: ignore[arg-type]
+        roof = float(peaks.roof(precision, work.intensity))
         run.metric(f"share_of_roof.{name.replace(' ', '-')}", rate / roof)

@@ -190,7 +190,9 @@ def draw(
     ends = [float(wanted.min()), float(wanted.max())]
     shown = np.linspace(0, wanted.size - 1, min(1500, wanted.size)).astype(int)
     axes[2].plot(ends, ends, color=plots.PALETTE[7], linewidth=1)
-    axes[2].plot(wanted.flat[shown], found.flat[shown], ".", markersize=2.5, alpha=0.5)
+    axes[2].plot(
+        wanted.flat[shown], found.flat[shown], ".", markersize=2.5, alpha=0.5, rasterized=True
+    )
     axes[2].set(title="Logits in int8", xlabel="PyTorch, float32", ylabel="LiteRT, int8")
     run.figure(
         "edge",
