@@ -104,6 +104,20 @@ class TestSourceDigest:
         (library / "inner.py").write_text("def f():\n    return 2\n")
         assert self.digest(workspace) != before
 
+    def test_a_module_of_another_package_matters(self, workspace: Workspace) -> None:
+        other = workspace.root / "projects" / "other-demo" / "src" / "other_demo"
+        other.mkdir(parents=True)
+        (other / "__init__.py").write_text("")
+        (other / "outer.py").write_text("from other_demo import inner\n")
+        (other / "inner.py").write_text("x = 1\n")
+        (other / "unused.py").write_text("x = 1\n")
+        self.edit(workspace, "import time\n", "import time\n\nfrom other_demo import outer\n")
+        before = self.digest(workspace)
+        (other / "unused.py").write_text("x = 2\n")
+        assert self.digest(workspace) == before
+        (other / "inner.py").write_text("x = 2\n")
+        assert self.digest(workspace) != before
+
 
 def test_importing_groundwork_and_listing_labs_load_nothing_heavy() -> None:
     heavy = "{'numpy', 'torch', 'pandas', 'matplotlib', 'sklearn', 'rich', 'ray', 'jinja2'}"

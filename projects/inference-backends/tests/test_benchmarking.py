@@ -9,7 +9,6 @@ from inference_backends.backends import Session, SessionInfo
 from inference_backends.benchmarking import (
     Peaks,
     count_work,
-    footprint,
     logit_error,
     machine_peaks,
     measure,
@@ -17,6 +16,7 @@ from inference_backends.benchmarking import (
     pareto_front,
     top1,
 )
+from inference_backends.footprints import footprint
 from quantized_cnn.networks import make_network
 
 

@@ -93,12 +93,13 @@ class Lab:
     def source_digest(self, preset: str) -> str:
         """A sha256 of the code that decides what this preset measures.
 
-        It covers the lab, the modules of its own package that it imports, directly or through
-        others, and the preset's parameters; not comments, docstrings, layout, or other presets.
-        A record whose digest differs from today's is stale.
+        It covers the lab, the modules of its own and of the workspace's other packages that it
+        imports, directly or through others, and the preset's parameters; not `groundwork`, nor
+        comments, docstrings, layout, or other presets. A record whose digest differs from today's
+        is stale.
         """
         digest = hashlib.sha256()
-        for path in _closure(self.path, self.path.parents[1]):
+        for path in _closure(self.path):
             digest.update(path.name.encode() + b"\0")
             tree = self._tree if path == self.path else ast.parse(path.read_text("utf-8"))
             for token in _tokens(tree):
@@ -146,24 +147,34 @@ def _claim(node: ast.expr) -> Claim:
     return Claim(*arguments, **keywords)
 
 
-def _closure(path: Path, package: Path) -> list[Path]:
-    """`path` and the modules of its package that it imports, directly or through others."""
+def _closure(lab: Path) -> list[Path]:
+    """The lab and the modules that it imports, directly or through others; its own package's first.
+
+    Those of `groundwork` are left out: what it measures with holds for all labs alike.
+    """
+    own, root = lab.parents[1], lab.parents[min(5, len(lab.parents) - 1)]
+    packages = {folder.name: folder for folder in root.glob("*/*/src/*") if folder.is_dir()}
+    packages[own.name] = own
     seen: list[Path] = []
-    queue = [path]
+    queue = [lab]
     while queue:
         current = queue.pop()
         if current in seen:
             continue
         seen.append(current)
-        for name in _own_imports(ast.parse(current.read_text("utf-8")), package.name):
+        for name in _imports(ast.parse(current.read_text("utf-8"))):
+            package = packages.get(name.partition(".")[0])
+            if package is None:
+                continue
             base = package.joinpath(*name.split(".")[1:])
             for candidate in (base.with_suffix(".py"), base / "__init__.py"):
                 if candidate.is_file() and candidate != package / "__init__.py":
                     queue.append(candidate)
-    return sorted(seen)
+    return sorted(seen, key=lambda path: (not path.is_relative_to(own), path))
 
 
-def _own_imports(tree: ast.Module, package: str) -> Iterator[str]:
+def _imports(tree: ast.Module) -> Iterator[str]:
+    """The dotted names that it imports: modules, or what may be one within a package."""
     for node in ast.walk(tree):
         if isinstance(node, ast.Import):
             names = [alias.name for alias in node.names]
@@ -171,7 +182,7 @@ def _own_imports(tree: ast.Module, package: str) -> Iterator[str]:
             names = [node.module, *(f"{node.module}.{alias.name}" for alias in node.names)]
         else:
             continue
-        yield from (name for name in names if name.startswith(f"{package}."))
+        yield from (name for name in names if "." in name)
 
 
 def _tokens(node: ast.AST) -> Iterator[str]:

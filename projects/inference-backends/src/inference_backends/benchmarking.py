@@ -1,4 +1,4 @@
-r"""Measure sessions side by side: latency, throughput, memory, and the machine's own limits.
+r"""Measure sessions side by side: latency, throughput, and the machine's own limits.
 
 *In turns.* The machine's speed drifts, and the drift must not decide between two runtimes. So the
 sessions are timed in rounds, each for a short slice, in an order that is drawn anew for each round.
@@ -17,11 +17,9 @@ insightful visual performance model for multicore architectures*, 2009.
 
 import gc
 import math
-import sys
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
-from pathlib import Path
 from typing import Any, TypeVar
 
 import numpy as np
@@ -334,105 +332,3 @@ def logit_error(logits: Batch, reference: Batch) -> float:
         raise ValueError(f"logits of shape {logits.shape}; {reference.shape} is wanted")
     error = float(np.abs(logits - reference).max() / np.abs(reference).max())
     return error if math.isfinite(error) else math.inf
-
-
-@dataclass(frozen=True)
-class Footprint:
-    """What a session costs a process that has nothing but PyTorch and the module in it.
-
-    Parameters
-    ----------
-    compile_s : seconds from the module to the session, the runtime's own import counted in.
-    peak_bytes : growth of the resident memory at its highest, compiling counted in.
-    held_bytes : growth once the session has run the batch.
-    """
-
-    compile_s: float
-    peak_bytes: int
-    held_bytes: int
-
-
-def footprint(
-    backend: str,
-    model: nn.Module,
-    example: Batch,
-    precision: Precision,
-    threads: int,
-    batch: int = 64,
-    timeout_s: float = 600.0,
-) -> Footprint:
-    """Compile in a fresh Python process, and see its time and memory there.
-
-    Nothing that another runtime has loaded or cached counts in: the kernels that PyTorch's
-    compiler keeps on disk are put into an empty folder. Raises RuntimeError with the last line of
-    what the process said if it fails, or after `timeout_s` seconds.
-    """
-    import json
-    import os
-    import subprocess
-    import tempfile
-
-    import cloudpickle
-
-    with tempfile.TemporaryDirectory() as folder:
-        task = Path(folder) / "task"
-        task.write_bytes(
-            cloudpickle.dumps((backend, model, example, precision, threads, batch), protocol=5)
-        )
-        environment = os.environ | {"TORCHINDUCTOR_CACHE_DIR": str(Path(folder) / "kernels")}
-        code = "from inference_backends.benchmarking import _footprint_here as f; f()"
-        try:
-            done = subprocess.run(
-                [sys.executable, "-c", code, str(task)],
-                env=environment,
-                capture_output=True,
-                text=True,
-                timeout=timeout_s,
-            )
-        except subprocess.TimeoutExpired:
-            raise RuntimeError(f"{backend} {precision}: not done in {timeout_s:g} s") from None
-        answer = task.with_suffix(".json")
-        if done.returncode or not answer.is_file():
-            said = done.stderr.strip().splitlines()
-            last = said[-1] if said else f"exit status {done.returncode}"
-            raise RuntimeError(f"{backend} {precision} in a process of its own: {last}")
-        return Footprint(**json.loads(answer.read_text()))
-
-
-def _footprint_here() -> None:
-    """The fresh process: reads its task from the path in argv, writes the answer beside it."""
-    import json
-
-    import cloudpickle
-
-    from inference_backends.backends import make_backend
-
-    task = Path(sys.argv[1])
-    backend, model, example, precision, threads, batch = cloudpickle.loads(task.read_bytes())
-    torch.set_num_threads(threads)
-    with torch.no_grad():
-        model(torch.from_numpy(example[:1]))
-    gc.collect()
-    before, _ = resident()
-    session = make_backend(backend).compile(model, example, precision, threads)
-    session.prepare(batch)
-    gc.collect()
-    after, peak = resident()
-    answer = Footprint(session.info().compile_s, max(0, peak - before), max(0, after - before))
-    task.with_suffix(".json").write_text(json.dumps(asdict(answer)))
-
-
-def resident() -> tuple[int, int]:
-    """Resident bytes of the process: now, and at their highest."""
-    import psutil
-
-    now = psutil.Process().memory_info().rss
-    status = Path("/proc/self/status")
-    if status.exists():  # the other way counts what the parent held before exec
-        words = next(line for line in status.read_text().splitlines() if line.startswith("VmHWM"))
-        return now, 1024 * int(words.split()[1])
-    if sys.platform == "win32":
-        return now, psutil.Process().memory_info().peak_wset
-    import resource
-
-    return now, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss

@@ -1,7 +1,5 @@
 """All backends by name; a runtime is imported when it is asked for."""
 
-from importlib import import_module
-
 from inference_backends.backends.base import (
     PRECISIONS,
     AbsentError,
@@ -13,18 +11,17 @@ from inference_backends.backends.base import (
     UnsupportedError,
 )
 
-#: Name → module and class.
-_HOMES = {
-    "eager": "torch_eager:TorchEager",
-    "compile": "torch_compile:TorchCompile",
-    "aot-inductor": "aot_inductor:AotInductor",
-    "onnxruntime": "onnx_runtime:OnnxRuntime",
-    "openvino": "open_vino:OpenVino",
-    "tvm": "tvm_llvm:Tvm",
-    "litert": "lite_rt:LiteRt",
-    "tensorrt": "tensor_rt:TensorRt",
-}
-NAMES = tuple(_HOMES)
+#: In the order of the tables.
+NAMES = (
+    "eager",
+    "compile",
+    "aot-inductor",
+    "onnxruntime",
+    "openvino",
+    "tvm",
+    "litert",
+    "tensorrt",
+)
 
 __all__ = [
     "NAMES",
@@ -47,11 +44,40 @@ def make_backend(name: str) -> Backend:
 
     Raises ValueError for another name.
     """
-    if name not in _HOMES:
-        raise ValueError(f"backend {name!r}; {', '.join(NAMES)} are taken")
-    module, _, class_ = _HOMES[name].partition(":")
-    made: Backend = getattr(import_module(f"{__name__}.{module}"), class_)()
-    return made
+    match name:
+        case "eager":
+            from inference_backends.backends.torch_eager import TorchEager
+
+            return TorchEager()
+        case "compile":
+            from inference_backends.backends.torch_compile import TorchCompile
+
+            return TorchCompile()
+        case "aot-inductor":
+            from inference_backends.backends.aot_inductor import AotInductor
+
+            return AotInductor()
+        case "onnxruntime":
+            from inference_backends.backends.onnx_runtime import OnnxRuntime
+
+            return OnnxRuntime()
+        case "openvino":
+            from inference_backends.backends.open_vino import OpenVino
+
+            return OpenVino()
+        case "tvm":
+            from inference_backends.backends.tvm_llvm import Tvm
+
+            return Tvm()
+        case "litert":
+            from inference_backends.backends.lite_rt import LiteRt
+
+            return LiteRt()
+        case "tensorrt":
+            from inference_backends.backends.tensor_rt import TensorRt
+
+            return TensorRt()
+    raise ValueError(f"backend {name!r}; {', '.join(NAMES)} are taken")
 
 
 def available_backends() -> list[Backend]:

@@ -31,13 +31,13 @@ from inference_backends.benchmarking import (
     Peaks,
     Row,
     count_work,
-    footprint,
     logit_error,
     machine_peaks,
     measure,
     one_line,
     top1,
 )
+from inference_backends.footprints import footprint
 from quantized_cnn.images import DataName, Images, load_images
 from quantized_cnn.pretrained import pretrained
 

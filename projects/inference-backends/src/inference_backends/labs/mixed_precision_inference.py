@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 
 from groundwork import Claim, Run, plots
 from groundwork.errors import UsageError
-from inference_backends import NAMES, Session, make_backend
+from inference_backends.backends import NAMES, Session, make_backend
 from inference_backends.benchmarking import Row, measure
 from inference_backends.mixed import (
     keep_high,

@@ -30,7 +30,9 @@ from torch import nn
 from groundwork import Claim, Run, plots
 from inference_backends import tvm_compiling as compiling
 from inference_backends import tvm_tuning as tuning
-from inference_backends.backends import Batch, make_backend
+from inference_backends.backends.base import Batch
+from inference_backends.backends.onnx_runtime import OnnxRuntime
+from inference_backends.backends.torch_eager import TorchEager
 from inference_backends.backends.tvm_llvm import default_database
 from inference_backends.benchmarking import logit_error, machine_peaks
 from quantized_cnn.images import DataName, load_images
@@ -132,8 +134,8 @@ def main(
     send(run, tuned[0], calls["tuned.0"](x), x, threads)
     for name, pipeline in UNTUNED.items():
         calls[name] = compiling.caller(compiling.build(bound, target, pipeline), threads)
-    for name in ("eager", "onnxruntime"):
-        calls[name] = make_backend(name).compile(model, x, threads=threads).run
+    for name, backend in (("eager", TorchEager()), ("onnxruntime", OnnxRuntime())):
+        calls[name] = backend.compile(model, x, threads=threads).run
     seconds = time_in_turns(calls, x)
     tell(run, tasks, logs, seconds, threads)
     run.compare(
