@@ -55,22 +55,33 @@ class _FakeQuantize(torch.autograd.Function):
             q = torch.round(t).add_(zero).clamp_(low, high).sub_(zero)
         else:
             q = torch.round(t).clamp_(low, high)
-        context.save_for_backward(t, q)
-        context.share, context.shape = share, scale.shape
+        context.save_for_backward(t, q, zero)
+        context.share, context.shape, context.range = share, scale.shape, (low, high)
         return q * scale
 
     @staticmethod
     def backward(context: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
         """By x and by the scale."""
         (gradient,) = gradients
-        t, q = context.saved_tensors
-        error = q - t
-        within = error.abs() <= 0.5  # what was not clipped was moved by half a step at most
+        t, q, zero = context.saved_tensors
+        low, high = context.range
+        if zero.numel() == 1:
+            # What was not clipped was moved by half a step at most.
+            ends = low - int(zero) - 0.5, high - int(zero) + 0.5
+
+            def within(values: Tensor) -> Tensor:
+                return torch.ops.aten.hardtanh_backward(values, t, *ends)
+        else:
+            clipped = (q - t).abs() > 0.5
+
+            def within(values: Tensor) -> Tensor:
+                return values.masked_fill(clipped, 0.0)
+
         by_scale = None
         if context.needs_input_grad[1]:
-            total = torch.where(within, error, q).mul_(gradient)
+            total = (q - within(t)).mul_(gradient)
             by_scale = total.sum_to_size(context.shape) * context.share
-        return gradient * within, by_scale, None, None, None, None
+        return within(gradient), by_scale, None, None, None, None
 
 
 class FakeQuantizer(nn.Module):
