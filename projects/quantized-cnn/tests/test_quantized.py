@@ -6,12 +6,12 @@ import torch
 from torch import nn
 
 from quantized_cnn import integer
-from quantized_cnn.affine import Scheme
+from quantized_cnn.affine import Quantizer, Scheme
 from quantized_cnn.calibration import calibrate, post_training
 from quantized_cnn.equalization import correct_biases, equalize, linearize
 from quantized_cnn.graph import fold_norms, trace
 from quantized_cnn.onnx_graph import RuntimeSession, to_onnx
-from quantized_cnn.qat import QuantizationAware
+from quantized_cnn.qat import FakeQuantizer, QuantizationAware
 from quantized_cnn.quantized import quantize
 from quantized_cnn.rounding import adaround
 
@@ -138,6 +138,32 @@ def test_scales_learn_only_where_they_are_told_to(model, images):
         aware(images).square().mean().backward()
         grads = [fake.scale.grad for fake in [*aware.weights.values(), *aware.values.values()]]
         assert all((g is not None and bool((g != 0).any())) == learn for g in grads)
+
+
+@pytest.mark.parametrize(
+    "scheme, scale, zero",
+    [
+        (Scheme(4), [0.3], [5]),
+        (Scheme(4, signed=True, symmetric=True, narrow=True), [0.3], [0]),
+        (per_channel(3), [0.2, 0.5], [0, 0]),
+        (Scheme(3, axis=0), [0.2, 0.5], [1, 6]),
+    ],
+)
+def test_the_gradients_are_the_straight_through_rules(scheme, scale, zero):
+    x = torch.linspace(-3, 3, 100).repeat(2, 1).requires_grad_()
+    quantizer = Quantizer(scheme, torch.tensor(scale), torch.tensor(zero, dtype=torch.int32))
+    fake = FakeQuantizer(quantizer, learn=True)
+    weight = torch.randn(2, 100, generator=torch.Generator().manual_seed(0))
+    (fake(x) * weight).sum().backward()
+    s, z = torch.tensor(scale).view(-1, 1), torch.tensor(zero).view(-1, 1)
+    t = x.detach() / s
+    low, high = scheme.low - z, scheme.high - z
+    inside = (torch.round(t) >= low) & (torch.round(t) <= high)
+    by_scale = torch.where(inside, torch.round(t) - t, torch.where(t < 0, low, high))
+    summed = (by_scale * weight).sum(1) if len(scale) > 1 else (by_scale * weight).sum().view(1)
+    share = (x.numel() / len(scale) * scheme.high) ** -0.5
+    torch.testing.assert_close(x.grad, weight * inside)
+    torch.testing.assert_close(fake.scale.grad, summed * share)
 
 
 def test_images_that_say_nothing_are_refused(model, images):
