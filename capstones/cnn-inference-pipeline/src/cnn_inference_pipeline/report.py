@@ -69,10 +69,15 @@ def shares(first: Sequence[float], second: Sequence[float]) -> list[float]:
     return [a / b for a, b in zip(first, second, strict=True)]
 
 
-def choose(forms: Sequence[Form], base: Form, targets: Targets) -> Form:
-    """The form to ship: the quickest that keeps accuracy and size.
+def choose(forms: Sequence[Form], base: Form, targets: Targets, held_out: int) -> Form:
+    r"""The form to ship: the quickest that keeps accuracy and size.
 
-    Where none keeps both, the most accurate of those that are small enough, or of all.
+    Where none keeps both, it is the quickest of the most accurate among those that are small
+    enough, or among all. Few images tell accuracies apart only so far: what lies within one
+    standard error $\sqrt{p (1 - p) / n}$ of the best counts as equal to it (Leo Breiman and others,
+    *Classification and regression trees*, 1984, section 3.4.3).
+
+    held_out : how many images the choice is made on, n.
     """
     offered = [form for form in forms if form.shippable]
     if not offered:
@@ -82,7 +87,11 @@ def choose(forms: Sequence[Form], base: Form, targets: Targets) -> Form:
     good = [form for form in small if mean(form.chosen_by) >= wanted]
     if good:
         return min(good, key=lambda form: mean(form.latency_s))
-    return max(small or offered, key=lambda form: (mean(form.chosen_by), -mean(form.latency_s)))
+    left = small or offered
+    best = max(mean(form.chosen_by) for form in left)
+    error = (best * (100.0 - best) / held_out) ** 0.5
+    equal = [form for form in left if mean(form.chosen_by) >= best - error]
+    return min(equal, key=lambda form: mean(form.latency_s))
 
 
 def unmet(form: Form, base: Form, targets: Targets) -> list[str]:

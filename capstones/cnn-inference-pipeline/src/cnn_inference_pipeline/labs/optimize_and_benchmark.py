@@ -124,7 +124,7 @@ def main(
     bench = Bench(images, threads, run.log, runtimes)
     base = compress(pipeline, bench, run.seeds(seeds), targets)
     bench.time(seconds, run.rng)
-    shipped = choose(bench.forms, base, targets)
+    shipped = choose(bench.forms, base, targets, len(images.x_choice))
     missed = unmet(shipped, base, targets)
     folder = Path(bundle).expanduser() if bundle else run.folder / "bundle"
     write_bundle(
