@@ -1,0 +1,1 @@
+"""The experiments of graph-nets: one file each."""
