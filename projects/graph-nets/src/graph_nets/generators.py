@@ -20,7 +20,7 @@ def citations(
     A citation stays within the field with probability `alike`, and who is cited much is drawn from
     a power law (Brian Karrer and Mark Newman, *Stochastic blockmodels and community structure in
     networks*, 2011). Of a document's twenty words five are typical of its field. The split is that
-    of the citation graphs: 20 nodes of each class, 300 to choose by, the others to judge.
+    of the citation graphs: 20 nodes of each class, at most 300 to choose by, the others to judge.
     """
     rng = np.random.default_rng(seed)
     y = rng.integers(classes, size=n)
@@ -44,7 +44,8 @@ def citations(
     order = rng.permutation(n)
     train = np.concatenate([order[y[order] == k][:20] for k in range(classes)])
     rest = order[~np.isin(order, train)]
-    split = {"train": np.sort(train), "validation": rest[:300], "test": rest[300:]}
+    held = min(300, len(rest) // 3)
+    split = {"train": np.sort(train), "validation": rest[:held], "test": rest[held:]}
     return Graph(
         torch.from_numpy(x),
         torch.from_numpy(np.concatenate([pairs, pairs[::-1]], axis=1)),

@@ -58,14 +58,19 @@ class NodeClassifier(nn.Module):
 
     def forward(self, x: Tensor | SparseMatrix, edges: Edges) -> Tensor:
         """Logits (n, classes) for features x (n, inputs), sparse or not."""
-        return self.layers[-1](self._dropped(self.embed(x, edges)), edges)
+        logits: Tensor = self.layers[-1](self._dropped(self._before_last(x, edges)), edges)
+        return logits
 
     def embed(self, x: Tensor | SparseMatrix, edges: Edges) -> Tensor:
-        """What the last layer gets, (n, hidden)."""
-        h: Tensor | SparseMatrix = x
+        """What the last of two or more layers gets, (n, hidden)."""
+        h = self._before_last(x, edges)
+        assert isinstance(h, Tensor)
+        return h
+
+    def _before_last(self, x: Tensor | SparseMatrix, edges: Edges) -> Tensor | SparseMatrix:
+        h = x
         for layer in self.layers[:-1]:
             h = self.nonlinearity(layer(self._dropped(h), edges))
-        assert isinstance(h, Tensor)
         return h
 
     def _dropped(self, x: Tensor | SparseMatrix) -> Tensor | SparseMatrix:
