@@ -24,7 +24,6 @@ from torch import nn
 
 from graph_nets import links
 from graph_nets.datasets import DataName, load_graph
-from graph_nets.exchange import geometric_layers, to_geometric
 from graph_nets.graph import Graph
 from graph_nets.training import features_of
 from groundwork import Claim, Run, plots
@@ -147,7 +146,7 @@ def hold_against(run: Run, graph: Graph, hidden: int, size: int, timed: bool) ->
     x = features_of(graph)
     dense = graph.row_normalized().x
     links.fit_links(ours, x, parts, rng, epochs=20)
-    theirs = GeometricEncoder(ours)
+    theirs = links.GeometricEncoder(ours)
     with torch.no_grad():
         difference = float((ours(x, edges) - theirs(dense, edges.index)).abs().max())
     if not timed:
@@ -175,23 +174,6 @@ def hold_against(run: Run, graph: Graph, hidden: int, size: int, timed: bool) ->
             threads=1,
         )
     return difference
-
-
-class GeometricEncoder(nn.Module):
-    """The same two layers and weights, in torch-geometric."""
-
-    def __init__(self, ours: nn.Module) -> None:
-        super().__init__()
-        geometric_layers()
-        self.layers = nn.ModuleList([to_geometric(layer) for layer in ours.layers])
-        for layer in self.layers:
-            layer.cached = True
-
-    def forward(self, x: torch.Tensor, index: torch.Tensor) -> torch.Tensor:
-        """The embedding of each node."""
-        first, second = self.layers
-        embedding: torch.Tensor = second(first(x, index).relu(), index)
-        return embedding
 
 
 def tell(run: Run, name: str, rows: list[dict[str, Any]]) -> None:

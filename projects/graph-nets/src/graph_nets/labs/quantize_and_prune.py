@@ -3,8 +3,8 @@
 GCN and GraphSAGE with the mean are trained, and then compressed after the fact: weights and
 activations as int8 with ranges from a calibration run, or half and nine tenths of the weights
 taken out by magnitude and the others trained on for some epochs, or both. So few labels teach the
-rest little: training on at the rate of the start costs a point, so it is a tenth of that. The
-products of the int8 network are of integers, that with the graph too.
+rest little: training on at the full rate costs a point, so it is a tenth of that. The products of
+the int8 network are of integers, that with the graph too.
 
 The first panel has the accuracy of each form on every seed, the second sets it against the bytes.
 The third shows what makes int8 on graphs its own subject: the sum of GCN grows with a node's
@@ -271,7 +271,8 @@ def draw(
         axes[2].plot([], [], "--", color=color, lw=1, label=f"99 % of nodes, {name}")
     axes[0].set_xticks(range(len(FORMS)), LABELS)
     axes[0].set(title="Each seed", ylabel="test accuracy (%)")
-    axes[0].legend(fontsize=8, markerscale=1.5)
+    axes[0].margins(y=0.16)
+    axes[0].legend(fontsize=8, markerscale=1.5, ncols=2, loc="upper right")
     axes[1].set(title="Bytes", xscale="log", xlabel="size as stored (KB)")
     axes[1].set(ylabel="mean accuracy (%)")
     axes[1].legend(fontsize=8)
