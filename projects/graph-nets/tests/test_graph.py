@@ -7,7 +7,7 @@ from graph_nets.graph import Graph
 from groundwork import data
 
 
-def test_planetoid_graphs_come_with_the_papers_split(monkeypatch):
+def test_planetoid_graphs_come_with_the_papers_split():
     loaded = generated()
     graph = Graph.from_planetoid(loaded)
     assert graph.n == 6
@@ -133,6 +133,27 @@ def test_parts_that_do_not_fit_are_refused(changes, words):
     parts = {"x": torch.zeros(3, 2), "index": torch.zeros(2, 1, dtype=torch.int64)}
     with pytest.raises(ValueError, match=words):
         Graph(**(parts | changes))
+
+
+def test_a_random_split_takes_as_many_of_each_class_and_no_node_twice():
+    y = torch.tensor([0] * 10 + [1] * 20 + [-1] * 5)
+    graph = Graph(torch.ones(35, 1), torch.zeros(2, 0, dtype=torch.int64), y)
+    split = graph.split_at_random(per_class=4, validation=8, test=6, seed=0).split
+    assert torch.bincount(y[split["train"]]).tolist() == [4, 4]
+    everyone = torch.cat(list(split.values()))
+    assert len(everyone.unique()) == 8 + 8 + 6
+    assert (y[everyone] >= 0).all()
+    again = graph.split_at_random(per_class=4, validation=8, test=6, seed=1).split
+    assert not torch.equal(split["test"], again["test"])
+    with pytest.raises(ValueError, match="11 nodes of each class; class 0 has 10"):
+        graph.split_at_random(per_class=11, validation=1, test=1, seed=0)
+    with pytest.raises(ValueError, match="22 are left"):
+        graph.split_at_random(per_class=4, validation=20, test=6, seed=0)
+
+
+def test_features_below_0_are_kept_by_normalizing():
+    graph = Graph(torch.tensor([[-1.0, -3.0], [2.0, -2.0]]), torch.zeros(2, 0, dtype=torch.int64))
+    assert graph.row_normalized().x.tolist() == [[-0.25, -0.75], [0.5, -0.5]]
 
 
 def test_rows_are_normalized_and_empty_ones_stay_empty():

@@ -10,9 +10,9 @@ import hashlib
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from groundwork.claims import Claim
 from groundwork.errors import UsageError
@@ -98,12 +98,10 @@ class Lab:
         comments, docstrings, layout, or other presets. A record whose digest differs from today's
         is stale.
         """
+        _ = self._tree  # a lab that cannot be parsed says so
         digest = hashlib.sha256()
         for path in _closure(self.path):
-            digest.update(path.name.encode() + b"\0")
-            tree = self._tree if path == self.path else ast.parse(path.read_text("utf-8"))
-            for token in _tokens(tree):
-                digest.update(token.encode() + b"\0")
+            digest.update(path.name.encode() + b"\0" + _read(path.read_text("utf-8")).said)
         digest.update(repr(sorted(self.presets.get(preset, {}).items())).encode())
         return digest.hexdigest()
 
@@ -162,7 +160,7 @@ def _closure(lab: Path) -> list[Path]:
         if current in seen:
             continue
         seen.append(current)
-        for name in _imports(ast.parse(current.read_text("utf-8"))):
+        for name in _read(current.read_text("utf-8")).imports:
             package = packages.get(name.partition(".")[0])
             if package is None:
                 continue
@@ -171,6 +169,21 @@ def _closure(lab: Path) -> list[Path]:
                 if candidate.is_file() and candidate != package / "__init__.py":
                     queue.append(candidate)
     return sorted(seen, key=lambda path: (not path.is_relative_to(own), path))
+
+
+class _Module(NamedTuple):
+    """A module's imports, and what its code says."""
+
+    imports: tuple[str, ...]
+    said: bytes
+
+
+@lru_cache(maxsize=1024)
+def _read(source: str) -> _Module:
+    """Of a module's text; many labs share a library's modules."""
+    tree = ast.parse(source)
+    said = b"".join(token.encode() + b"\0" for token in _tokens(tree))
+    return _Module(tuple(_imports(tree)), said)
 
 
 def _imports(tree: ast.Module) -> Iterator[str]:

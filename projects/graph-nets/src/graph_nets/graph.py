@@ -80,9 +80,32 @@ class Graph:
         return Edges(self.index, len(self.x))
 
     def row_normalized(self) -> "Graph":
-        """Features that sum to 1 in each row, as the papers on the citation graphs take them."""
-        total = self.x.sum(1, keepdim=True)
+        """Features whose magnitudes sum to 1 in each row, as on the citation graphs."""
+        total = self.x.abs().sum(1, keepdim=True)
         return replace(self, x=torch.where(total > 0, self.x / total.clamp(min=1e-12), 0.0))
+
+    def split_at_random(self, per_class: int, validation: int, test: int, seed: int) -> "Graph":
+        """The same with so many nodes of each class to train with, and so many of the others.
+
+        Nodes whose class is not known are in no part. Raises ValueError without classes, or where
+        there are not as many nodes.
+        """
+        if self.y is None:
+            raise ValueError("a graph without classes cannot be split by them")
+        order = torch.randperm(self.n, generator=torch.Generator().manual_seed(seed))
+        order = order[self.y[order] >= 0]
+        parts = [order[self.y[order] == k] for k in range(self.classes)]
+        fewest = min(range(self.classes), key=lambda k: len(parts[k]))
+        if len(parts[fewest]) < per_class:
+            raise ValueError(
+                f"{per_class} nodes of each class; class {fewest} has {len(parts[fewest])}"
+            )
+        train = torch.cat([part[:per_class] for part in parts])
+        rest = order[~torch.isin(order, train)]
+        if validation + test > len(rest):
+            raise ValueError(f"{validation} and {test} nodes; {len(rest)} are left of training")
+        held, judged = rest[:validation], rest[validation : validation + test]
+        return replace(self, split={"train": train, "validation": held, "test": judged})
 
     # Readers
 

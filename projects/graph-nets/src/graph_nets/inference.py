@@ -60,7 +60,7 @@ class FusedNetwork:
     by_degree : put the nodes in order of their degree; what comes back is in the graph's own order.
     calibration : features (n, inputs) to find the int8 ranges with; None computes in float32.
 
-    Raises TypeError for other layers.
+    Raises TypeError for other layers, ValueError for too many edges.
     """
 
     def __init__(
@@ -89,6 +89,8 @@ class FusedNetwork:
             )
         self.first, self.last = map(_weights, layers)
         self.first_both, self.last_both = self.first.both, self.last.both
+        if len(edges) >= 2**31:
+            raise ValueError(f"{len(edges)} edges; fewer than 2³¹ are taken")
         self.threads = threads
         self.order: NDArray[np.int64] | None = None
         self.pointers = edges.pointers.numpy().astype(np.int32)

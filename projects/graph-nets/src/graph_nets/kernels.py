@@ -48,13 +48,21 @@ def parts_of(pointers: Integers, threads: int) -> NDArray[np.int64]:
     return np.searchsorted(work, wanted).astype(np.int64)
 
 
-@njit(inline="always")
-def fetch_ahead(z: Any, sources: Integers, e: int) -> None:
-    """Ask for the row of an edge that comes a little later, line by line."""
-    row_bytes = z.shape[1] * z.itemsize
-    ahead = min(e + max(8, AHEAD_BYTES // row_bytes), len(sources) - 1)
-    for column in range(0, z.shape[1], LINE_BYTES // z.itemsize):
-        prefetch(z, sources[ahead], column)
+@njit
+def add_neighbors(z: Any, sources: Integers, begin: int, end: int, total: Any) -> None:
+    """Add the rows of the edges from `begin` to `end` to `total`, as far as it is long.
+
+    While one row is added, a later one is asked for, line by line.
+    """
+    width, last = len(total), len(sources) - 1
+    ahead = max(8, AHEAD_BYTES // (width * z.itemsize))
+    for e in range(begin, end):
+        later = sources[min(e + ahead, last)]
+        for column in range(0, width, LINE_BYTES // z.itemsize):
+            prefetch(z, later, column)
+        row = z[sources[e]]
+        for f in range(width):
+            total[f] += row[f]
 
 
 @njit(parallel=True, cache=True)
@@ -77,11 +85,7 @@ def propagate(
         total = np.empty(width, np.float32)
         for i in range(parts[part], parts[part + 1]):
             total[:] = 0.0
-            for e in range(pointers[i], pointers[i + 1]):
-                fetch_ahead(z, sources, e)
-                row = z[sources[e]]
-                for f in range(width):
-                    total[f] += row[f]
+            add_neighbors(z, sources, pointers[i], pointers[i + 1], total)
             for f in range(width):
                 out[i, f] = total[f] * scale[i] + bias[f]
             if own:
@@ -115,11 +119,7 @@ def propagate_and_map(
             for r in range(count):
                 i, total = first + r, hidden[r]
                 total[:] = 0.0
-                for e in range(pointers[i], pointers[i + 1]):
-                    fetch_ahead(z, sources, e)
-                    row = z[sources[e]]
-                    for f in range(width):
-                        total[f] += row[f]
+                add_neighbors(z, sources, pointers[i], pointers[i + 1], total)
                 for f in range(width):
                     total[f] = total[f] * scale[i] + bias[f]
                 if own:
@@ -159,11 +159,7 @@ def propagate_and_map_int8(
             for r in range(count):
                 i, value = first + r, hidden[r]
                 total[:] = 0
-                for e in range(pointers[i], pointers[i + 1]):
-                    fetch_ahead(z, sources, e)
-                    row = z[sources[e]]
-                    for f in range(width):
-                        total[f] += np.int32(row[f])
+                add_neighbors(z, sources, pointers[i], pointers[i + 1], total)
                 for f in range(width):
                     value[f] = np.float32(total[f]) * (scale[i] * step[f]) + bias[f]
                 if own:
@@ -197,11 +193,7 @@ def propagate_int8(
         total = np.empty(width, np.int32)
         for i in range(parts[part], parts[part + 1]):
             total[:] = 0
-            for e in range(pointers[i], pointers[i + 1]):
-                fetch_ahead(z, sources, e)
-                row = z[sources[e]]
-                for f in range(width):
-                    total[f] += np.int32(row[f])
+            add_neighbors(z, sources, pointers[i], pointers[i + 1], total)
             for f in range(width):
                 out[i, f] = np.float32(total[f]) * (scale[i] * step) + bias[f]
             if own:

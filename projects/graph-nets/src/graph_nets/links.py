@@ -25,7 +25,6 @@ from torch import Tensor, nn
 from torch.nn.functional import binary_cross_entropy_with_logits, normalize
 
 from graph_nets.edges import Edges, SparseMatrix
-from graph_nets.exchange import to_geometric
 from graph_nets.gcn import GraphConvolution
 from graph_nets.networks import NodeClassifier
 
@@ -198,30 +197,13 @@ def baseline_scores(x: Tensor, links: Links, pairs: Pairs) -> dict[str, NDArray[
     }
 
 
-def make_encoder(inputs: int, hidden: int, size: int, seed: int, drop: float = 0.0) -> nn.Module:
+def make_encoder(
+    inputs: int, hidden: int, size: int, seed: int, drop: float = 0.0
+) -> NodeClassifier:
     """Two graph convolutions that give each node an embedding of this size."""
     torch.manual_seed(seed)
     layers: list[nn.Module] = [GraphConvolution(inputs, hidden), GraphConvolution(hidden, size)]
     return NodeClassifier(layers, drop)
-
-
-class GeometricEncoder(nn.Module):
-    """An encoder of `make_encoder` in torch-geometric's layers, with copies of the weights.
-
-    They keep the normalized edges of the first call (`cached`). There is no dropout.
-    """
-
-    def __init__(self, ours: nn.Module) -> None:
-        super().__init__()
-        self.layers = nn.ModuleList([to_geometric(layer) for layer in ours.layers])
-        for layer in self.layers:
-            layer.cached = True
-
-    def forward(self, x: Tensor, index: Tensor) -> Tensor:
-        """The embedding of each node, (n, size), from x (n, f) and edges (2, m)."""
-        first, second = self.layers
-        embedding: Tensor = second(first(x, index).relu(), index)
-        return embedding
 
 
 def decode(z: Tensor, pairs: Pairs | Tensor) -> Tensor:

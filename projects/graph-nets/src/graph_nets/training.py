@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn.functional import cross_entropy
 
 from graph_nets.edges import SparseMatrix
@@ -53,14 +53,12 @@ def fit(
     learning_rate: float = 0.01,
     weight_decay: float = 5e-4,
     decay_all: bool = True,
-    forward: Callable[[nn.Module], Tensor] | None = None,
     epoch: Callable[[torch.optim.Optimizer], float] | None = None,
     progress: Callable[[Iterable[int]], Iterable[int]] = lambda epochs: epochs,
 ) -> Fit:
     """Train in place, at most so many epochs, or `patience` beyond the last that was better.
 
     decay_all : the weight decay is for all layers, or for the first alone.
-    forward : gives the logits of all nodes; None: the network on x.
     epoch : takes the steps of an epoch and gives its loss; None: one step on all training nodes.
 
     Raises ValueError for a graph without classes or without a split.
@@ -77,7 +75,8 @@ def fit(
     )
 
     def logits() -> Tensor:
-        return forward(network) if forward else network(x, graph.edges)
+        answer: Tensor = network(x, graph.edges)
+        return answer
 
     def whole(optimizer: torch.optim.Optimizer) -> float:
         optimizer.zero_grad(set_to_none=True)

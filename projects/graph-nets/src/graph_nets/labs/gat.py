@@ -16,6 +16,7 @@ How attentive are graph attention networks?, 2022.
 """
 
 import copy
+from functools import partial
 from typing import Annotated, Any
 
 import numpy as np
@@ -33,8 +34,8 @@ from graph_nets.attention import (
 )
 from graph_nets.datasets import DataName, load_graph
 from graph_nets.drawing import dots, draw_neighborhood
-from graph_nets.exchange import to_geometric
 from graph_nets.gat import DynamicGraphAttention, GraphAttention
+from graph_nets.geometric import geometric_twin
 from graph_nets.graph import Graph
 from graph_nets.networks import NodeClassifier
 from graph_nets.training import features_of, percent_right, train_network
@@ -181,22 +182,22 @@ def hold(run: Run, trained: dict[str, NodeClassifier], graph: Graph) -> None:
     """The trained networks in torch-geometric's layers: the same logits, and an epoch's time."""
     x, y, train, edges = graph.row_normalized().x, graph.y, graph.split["train"], graph.edges
     assert y is not None
+
+    def epoch(net: nn.Module, graph_edges: Any) -> None:
+        net.zero_grad()
+        cross_entropy(net(x, graph_edges)[train], y[train]).backward()
+
     for kind, network in trained.items():
-        theirs = copy.deepcopy(network)
-        theirs.layers = nn.ModuleList(to_geometric(layer) for layer in network.layers)
+        theirs = geometric_twin(network)
         with torch.no_grad():
             difference = (network(x, edges) - theirs.eval()(x, edges.index)).abs().max()
         run.metric(f"difference.{kind}", float(difference))
         ours, reference = copy.deepcopy(network).train(), theirs.train()
 
-        def epoch(net: nn.Module, graph_edges: Any) -> None:
-            net.zero_grad()
-            cross_entropy(net(x, graph_edges)[train], y[train]).backward()
-
         run.compare(
             "epoch" if kind == "gat" else "epoch_gatv2",
-            lambda: epoch(ours, edges),  # noqa: B023
-            lambda: epoch(reference, edges.index),  # noqa: B023
+            partial(epoch, ours, edges),
+            partial(epoch, reference, edges.index),
             library="torch-geometric",
             threads=1,
         )

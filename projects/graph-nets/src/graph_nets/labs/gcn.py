@@ -25,8 +25,8 @@ from torch import Tensor
 
 from graph_nets.datasets import DataName, load_graph
 from graph_nets.edges import SparseMatrix
-from graph_nets.exchange import to_geometric
 from graph_nets.gcn import GraphConvolution
+from graph_nets.geometric import geometric_twin
 from graph_nets.graph import Graph
 from graph_nets.networks import SETTINGS, NodeClassifier
 from graph_nets.training import Fit, features_of, fit, train_network
@@ -146,11 +146,11 @@ def tell(run: Run, points: dict[Any, float], data: tuple[str, ...], seeds: int) 
 def hold(run: Run, trained: NodeClassifier, graph: Graph) -> None:
     """The trained network in torch-geometric's layers: the same logits, and its time."""
     x, edges = graph.row_normalized().x, graph.edges
-    theirs = [to_geometric(layer) for layer in trained.layers]
+    theirs = geometric_twin(trained)
 
     @torch.no_grad()
     def reference() -> Tensor:
-        answer: Tensor = theirs[1](theirs[0](x, edges.index).relu(), edges.index)
+        answer: Tensor = theirs(x, edges.index)
         return answer
 
     @torch.no_grad()

@@ -15,8 +15,8 @@ William Hamilton, Rex Ying and Jure Leskovec, Inductive representation learning 
 2017.
 """
 
-import copy
 import time
+from functools import partial
 from typing import Annotated, Any, get_args
 
 import numpy as np
@@ -27,7 +27,7 @@ from torch.nn.functional import cross_entropy
 
 from graph_nets.datasets import DataName, load_graph
 from graph_nets.drawing import dots
-from graph_nets.exchange import to_geometric
+from graph_nets.geometric import geometric_twin
 from graph_nets.graph import Graph
 from graph_nets.networks import NodeClassifier
 from graph_nets.sage import Aggregator
@@ -219,8 +219,7 @@ def hold(run: Run, trained: NodeClassifier, graph: Graph) -> None:
     """The trained network in torch-geometric's layers: the same logits, and the times of both."""
     x, y, train, edges = graph.row_normalized().x, graph.y, graph.split["train"], graph.edges
     assert y is not None
-    theirs = copy.deepcopy(trained)
-    theirs.layers = nn.ModuleList(to_geometric(layer) for layer in trained.layers)
+    theirs = geometric_twin(trained)
 
     def forward(network: nn.Module, graph_edges: Any) -> Tensor:
         with torch.no_grad():
@@ -238,8 +237,8 @@ def hold(run: Run, trained: NodeClassifier, graph: Graph) -> None:
             network.train(name == "step")
         run.compare(
             name,
-            lambda: work(trained, edges),  # noqa: B023
-            lambda: work(theirs, edges.index),  # noqa: B023
+            partial(work, trained, edges),
+            partial(work, theirs, edges.index),
             library="torch-geometric",
             threads=1,
         )

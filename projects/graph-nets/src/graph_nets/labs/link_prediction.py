@@ -13,6 +13,7 @@ David Liben-Nowell and Jon Kleinberg, The link-prediction problem for social net
 Kipf and Max Welling, Variational graph auto-encoders, 2016.
 """
 
+from functools import partial
 from typing import Annotated, Any
 
 import numpy as np
@@ -24,6 +25,7 @@ from torch import nn
 
 from graph_nets import links
 from graph_nets.datasets import DataName, load_graph
+from graph_nets.geometric import geometric_twin
 from graph_nets.graph import Graph
 from graph_nets.training import features_of
 from groundwork import Claim, Run, plots
@@ -96,9 +98,7 @@ def main(
                 parts,
                 rng,
                 epochs=epochs,
-                progress=lambda steps, name=name, seed=seed: run.progress(  # type: ignore[misc]
-                    steps, label=f"{name}, seed {seed}"
-                ),
+                progress=partial(run.progress, label=f"{name}, seed {seed}"),
             )
             pairs, truth = parts.judged("test")
             learnt = links.embedding_scores(encoder, x, parts.edges, pairs)
@@ -146,7 +146,7 @@ def hold_against(run: Run, graph: Graph, hidden: int, size: int, timed: bool) ->
     x = features_of(graph)
     dense = graph.row_normalized().x
     links.fit_links(ours, x, parts, rng, epochs=20)
-    theirs = links.GeometricEncoder(ours)
+    theirs = geometric_twin(ours).eval()
     with torch.no_grad():
         difference = float((ours(x, edges) - theirs(dense, edges.index)).abs().max())
     if not timed:

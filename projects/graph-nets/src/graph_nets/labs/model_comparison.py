@@ -13,16 +13,12 @@ Oleksandr Shchur and others, Pitfalls of graph neural network evaluation, 2018; 
 Cohen and Ruslan Salakhutdinov, Revisiting semi-supervised learning with graph embeddings, 2016.
 """
 
-from dataclasses import replace
-from itertools import pairwise
 from typing import Annotated, Any
 
 import numpy as np
-import torch
 from annotated_types import Ge
 
 from graph_nets.datasets import DataName, load_graph
-from graph_nets.graph import Graph
 from graph_nets.networks import NETWORKS, NetworkName, make_network
 from graph_nets.training import features_of, train_network
 from groundwork import Claim, Run, plots
@@ -76,7 +72,10 @@ def main(
             store.save(state)
         for seed in run.progress(run.seeds(seeds), label=f"{name}, random splits"):
             if (name, seed) not in state["splits"]:
-                mixed = random_split(graph, seed)
+                mixed = graph.split_at_random(
+                    len(graph.split["train"]) // graph.classes,
+                    len(graph.split["validation"]), len(graph.split["test"]), seed,
+                )  # fmt: skip
                 done = train_network("gcn", mixed, seed, x=x, epochs=epochs)
                 state["splits"][name, seed] = done.test
                 store.save(state)
@@ -92,21 +91,6 @@ def main(
             }
     tell(run, state, data, networks, run.seeds(seeds), sizes)
     draw(run, state, data, networks, run.seeds(seeds))
-
-
-def random_split(graph: Graph, seed: int) -> Graph:
-    """As many nodes of each class to train with as the graph's own split has, drawn at random."""
-    assert graph.y is not None
-    draw = torch.Generator().manual_seed(seed)
-    order = torch.randperm(graph.n, generator=draw)
-    order = order[graph.y[order] >= 0]
-    count = len(graph.split["train"]) // graph.classes
-    train = torch.cat([order[graph.y[order] == k][:count] for k in range(graph.classes)])
-    rest = order[~torch.isin(order, train)]
-    ends = [0, len(graph.split["validation"])]
-    ends.append(ends[1] + len(graph.split["test"]))
-    validation, test = (rest[a:b] for a, b in pairwise(ends))
-    return replace(graph, split={"train": train, "validation": validation, "test": test})
 
 
 def tell(
