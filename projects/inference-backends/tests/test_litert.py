@@ -1,3 +1,6 @@
+import re
+import shutil
+
 import numpy as np
 import pytest
 import torch
@@ -56,6 +59,17 @@ def test_a_second_conversion_is_taken_from_the_cache(network, images, session, m
     assert litert.convert(network, images, "fp32") == session.content
     with pytest.raises(AssertionError, match="uv was started"):
         litert.convert(network, images[:50], "int8")
+
+
+@needs_litert
+def test_the_converter_can_be_made_where_the_index_words_its_files_otherwise(tmp_path, monkeypatch):
+    script = tmp_path / litert.SCRIPT.name
+    shutil.copy(litert.SCRIPT, script)
+    terse = re.sub(r', (size = \d+|upload-time = "[^"]*")', "", litert.LOCK.read_text("utf-8"))
+    script.with_name(litert.LOCK.name).write_text(terse, encoding="utf-8")
+    monkeypatch.setattr(litert, "SCRIPT", script)
+    assert litert._converter_absent.__wrapped__() is None
+    assert script.with_name(litert.LOCK.name).read_text("utf-8") == terse
 
 
 @needs_litert

@@ -43,8 +43,8 @@ SCRIPT = Path(__file__).with_name("litert_convert.py")
 LOCK = SCRIPT.with_name("litert_convert.py.lock")
 #: Variables that would send uv to another environment, or keep Python's byte code from being kept.
 _FOREIGN = (
-    "PYTHONDONTWRITEBYTECODE", "PYTHONHOME", "PYTHONPATH", "UV_NO_SYNC", "UV_PROJECT",
-    "UV_PROJECT_ENVIRONMENT", "UV_PYTHON", "VIRTUAL_ENV",
+    "PYTHONDONTWRITEBYTECODE", "PYTHONHOME", "PYTHONPATH", "UV_FROZEN", "UV_LOCKED", "UV_NO_SYNC",
+    "UV_PROJECT", "UV_PROJECT_ENVIRONMENT", "UV_PYTHON", "VIRTUAL_ENV",
 )  # fmt: skip
 
 
@@ -65,8 +65,9 @@ def _converter_absent() -> str | None:
         return "its converter needs uv, which is not on the path (pip install uv)"
     if _uv("sync", "--script", str(SCRIPT), "--frozen", "--offline", "--check").returncode == 0:
         return None
-    # Would the index give what the lock names? Asking for one package anew is to ask.
-    asked = _uv("lock", "--script", str(SCRIPT), "--check", "--refresh-package", "litert-torch")
+    # Does the index answer? To resolve with one package asked for anew, keeping nothing, is to ask.
+    # Whether the lock would be written alike today does not matter: it is installed as it is.
+    asked = _uv("lock", "--script", str(SCRIPT), "--dry-run", "--refresh-package", "litert-torch")
     if asked.returncode == 0:
         return None
     return f"its converter's environment is not made yet, and cannot be now ({_reason(asked)})"
