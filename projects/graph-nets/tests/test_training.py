@@ -8,7 +8,11 @@ from graph_nets.gcn import GraphConvolution
 from graph_nets.generators import citations
 from graph_nets.graph import Graph
 from graph_nets.networks import NodeClassifier, make_network
+from graph_nets.pretrained import pretrained
 from graph_nets.training import features_of, fit, train_network
+from groundwork.data import fetch
+from groundwork.run import Run
+from groundwork.terminal import Terminal
 
 
 def test_the_seed_decides_the_network_and_the_graph_helps():
@@ -42,3 +46,19 @@ def test_a_graph_without_a_split_is_refused():
 def test_other_networks_are_refused_by_name():
     with pytest.raises(ValueError, match="'gin'; gcn, graphsage"):
         make_network("gin", 2, 2, seed=0)
+
+
+def test_a_network_is_trained_once_and_then_taken_from_the_cache(tmp_path, monkeypatch):
+    monkeypatch.setattr(fetch, "cache", lambda: tmp_path / "cache")
+    run = Run(tmp_path / "run", seed=0, terminal=Terminal(None))
+    graph = citations(200, seed=3)
+    done = pretrained(run, "gcn", "generated", graph, 0, epochs=5)
+    again = pretrained(run, "gcn", "generated", graph, 0, epochs=5)
+    assert len(list((tmp_path / "cache").rglob("*.pt"))) == 1
+    assert (again.test, again.losses, again.validation) == (done.test, done.losses, done.validation)
+    for a, b in zip(done.network.parameters(), again.network.parameters(), strict=True):
+        torch.testing.assert_close(a, b, rtol=0, atol=0)
+    assert not again.network.training
+    pretrained(run, "gcn", "generated", graph, 1, epochs=5)
+    pretrained(run, "gcn", "generated", graph, 0, epochs=6)
+    assert len(list((tmp_path / "cache").rglob("*.pt"))) == 3

@@ -38,7 +38,8 @@ from graph_nets.gat import DynamicGraphAttention, GraphAttention
 from graph_nets.geometric import geometric_twin
 from graph_nets.graph import Graph
 from graph_nets.networks import NodeClassifier
-from graph_nets.training import features_of, percent_right, train_network
+from graph_nets.pretrained import pretrained
+from graph_nets.training import features_of, percent_right
 from groundwork import Claim, Run, plots
 
 #: GAT's accuracy in percent in its paper: the same fixed split, 100 random starts.
@@ -91,7 +92,7 @@ def main(
         for kind in KINDS:
             for seed in run.progress(run.seeds(seeds), label=f"{kind}, {name}"):
                 if (kind, name, seed) not in state["points"]:
-                    done = train_network(kind, graph, seed, x=features, epochs=epochs)
+                    done = pretrained(run, kind, name, graph, seed, x=features, epochs=epochs)
                     plain = accuracy(with_uniform_attention(done.network), graph, features)
                     state["points"][kind, name, seed] = done.test, plain
                     if seed == run.seed:

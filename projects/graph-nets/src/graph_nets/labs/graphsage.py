@@ -30,6 +30,7 @@ from graph_nets.drawing import dots
 from graph_nets.geometric import geometric_twin
 from graph_nets.graph import Graph
 from graph_nets.networks import NodeClassifier
+from graph_nets.pretrained import pretrained
 from graph_nets.sage import Aggregator
 from graph_nets.sampled_training import SageNetwork, fit_sampled
 from graph_nets.sampling import NeighborSampler, sampling_errors, without_nodes
@@ -89,9 +90,9 @@ def main(
     for name, graph in graphs.items():
         for seed in run.progress(run.seeds(seeds), label=name):
             if (name, seed) not in state["points"]:
-                state["points"][name, seed] = both_ways(graph, epochs, seed)
+                state["points"][name, seed] = both_ways(run, name, graph, epochs, seed)
                 store.save(state)
-    graph = next(iter(graphs.values()))
+    first, graph = next(iter(graphs.items()))
     tasks = [(a, way, seed) for a in AGGREGATORS for way in WAYS for seed in run.seeds(compared)]
     for task in run.progress(tasks, label="aggregators"):
         if task not in state["compared"]:
@@ -106,15 +107,17 @@ def main(
         for way in WAYS
     }
     tell(run, points, found)
-    trained = train_network("graphsage", graph, run.seed, epochs=epochs).network
+    trained = pretrained(run, "graphsage", first, graph, run.seed, epochs=epochs).network
     errors = sample_means(run, graph, trained, draws)
     hold(run, trained, graph)
     draw(run, errors, found, points)
 
 
-def both_ways(graph: Graph, epochs: int, seed: int) -> tuple[float, float]:
+def both_ways(
+    run: Run, name: DataName, graph: Graph, epochs: int, seed: int
+) -> tuple[float, float]:
     """Accuracy where the test nodes were in the graph, and where they came later, in percent."""
-    whole = train_network("graphsage", graph, seed, epochs=epochs)
+    whole = pretrained(run, "graphsage", name, graph, seed, epochs=epochs)
     unseen = without_nodes(graph, graph.split["test"])
     network = train_network("graphsage", unseen, seed, epochs=epochs).network
     test, y = graph.split["test"], graph.y

@@ -43,7 +43,8 @@ from graph_nets.datasets import DataName, load_graph
 from graph_nets.edges import SparseMatrix
 from graph_nets.graph import Graph
 from graph_nets.networks import SETTINGS, NodeClassifier
-from graph_nets.training import features_of, fit, percent_right, train_network
+from graph_nets.pretrained import pretrained
+from graph_nets.training import features_of, fit, percent_right
 from groundwork import Claim, Run, plots
 
 NETWORKS = ("gcn", "graphsage")
@@ -89,7 +90,7 @@ def main(
             if any((row["network"], row["seed"]) == (name, seed) for row in state["rows"]):
                 continue
             rows, networks = compress_all(
-                graph, x, name, seed, epochs, tuning, tuning_rate, scope, coverage
+                run, data, graph, x, name, seed, epochs, tuning, tuning_rate, scope, coverage
             )
             state["rows"] += rows
             state["networks"].setdefault(name, networks)
@@ -101,6 +102,8 @@ def main(
 
 
 def compress_all(
+    run: Run,
+    data: DataName,
     graph: Graph,
     x: Tensor | SparseMatrix,
     name: str,
@@ -113,7 +116,7 @@ def compress_all(
 ) -> tuple[list[dict[str, Any]], dict[str, NodeClassifier]]:
     """A row for each form; the network and its pruned forms."""
     told = SETTINGS[name]
-    networks = {"fp32": train_network(name, graph, seed, x=x, epochs=epochs).network}
+    networks = {"fp32": pretrained(run, name, data, graph, seed, x=x, epochs=epochs).network}
     untrained = {}
     for share in (50, 90):
         pruned = masked(networks["fp32"], share / 100, scope)
