@@ -75,7 +75,7 @@ def run_mixed(graph: Graph, x: Tensor, narrow: Mapping[str, Narrowed]) -> Tensor
     """Logits (n, classes) with these layers narrow and the others as they are."""
     weights = dict(graph.weights) | {name: layer.weight for name, layer in narrow.items()}
     parts = []
-    for batch in x.split(250):
+    for batch in x.split(50):  # few enough to stay in the cache
         values: dict[str, Tensor] = {}
         for node in graph.nodes:
             if node.op == "input":
