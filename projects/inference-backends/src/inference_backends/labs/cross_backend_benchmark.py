@@ -21,12 +21,21 @@ from typing import Annotated, Any, cast
 
 import numpy as np
 from annotated_types import Ge, Gt
+from numpy.typing import NDArray
 from torch import nn
 
 from groundwork import Claim, Run
 from groundwork.errors import UsageError
-from inference_backends.backends import NAMES, PRECISIONS, Precision, Session, make_backend
+from inference_backends.backends import (
+    NAMES,
+    PRECISIONS,
+    Batch,
+    Precision,
+    Session,
+    make_backend,
+)
 from inference_backends.benchmark_figures import draw
+from inference_backends.benchmark_tables import Combination, tell
 from inference_backends.benchmarking import (
     Peaks,
     Row,
@@ -35,7 +44,6 @@ from inference_backends.benchmarking import (
     machine_peaks,
     measure,
     one_line,
-    top1,
 )
 from inference_backends.footprints import footprint
 from quantized_cnn.images import DataName, Images, load_images
@@ -68,8 +76,6 @@ CLAIMS = [
     Claim("lost.int8", "<=", 0.5, presets=("full",)),
 ]
 
-Combination = tuple[str, Precision]
-
 
 def main(
     run: Run,
@@ -93,7 +99,9 @@ def main(
     images = load_images(run, data)
     example = images.x_train[:calibration].numpy()
     store = run.checkpoint("results")
-    state: dict[str, dict[Any, Any]] = store.load() or {"quality": {}, "rows": {}, "costs": {}}
+    state: dict[str, dict[Any, Any]] = store.load() or {
+        "quality": {}, "rows": {}, "peaks": {}, "costs": {},
+    }  # fmt: skip
     for seed in run.seeds(seeds):
         model = pretrained(run, "resnet", images, epochs=epochs, seed=seed, bf16=bf16)
         if seed == run.seed:
@@ -110,6 +118,7 @@ def main(
                     measure(sessions, batches, seconds_each, run.rng, x, bars) if sessions else []
                 )
                 state["rows"][count] = [row.to_json() for row in timed]
+                state["peaks"][count] = machine_peaks(count)  # while the machine is as it was
             state["quality"][seed, count] = found
             store.save(state)
     for name, precision in run.progress(combinations if footprints else [], label="footprints"):
@@ -161,17 +170,18 @@ def build(
 ) -> tuple[dict[str, Session], dict[Combination, dict[str, Any]]]:
     """The sessions by name, and how right each is; one that fails is told with its error."""
     x, y = images.x_test.numpy(), images.y_test.numpy()
-    wanted = make_backend("eager").compile(model, example, "fp32", threads).run(x)
+    wanted = logits_of(make_backend("eager").compile(model, example, "fp32", threads), x)
     sessions: dict[str, Session] = {}
     found: dict[Combination, dict[str, Any]] = {}
     for name, precision in run.progress(combinations, label=label):
         try:
             backend = make_backend(name)
             session = backend.compile(model, example, precision, threads)
-            error = logit_error(session.run(x), wanted)
+            logits = logits_of(session, x)
+            error = logit_error(logits, wanted)
             info = session.info()
             found[name, precision] = {
-                "points": top1(session, x, y),
+                "points": points(logits, y),
                 "error": error,
                 "agrees": error <= backend.tolerance[precision],
                 "size": info.size_bytes,
@@ -182,99 +192,25 @@ def build(
             sessions[f"{name} {precision}"] = session
         except Exception as error:  # any runtime, any fault: it becomes this row's
             found[name, precision] = {"failed": one_line(error)}
-    points = 100.0 * float(np.mean(wanted.argmax(1) == y))
-    found["eager", "fp32"] = found.get(("eager", "fp32"), {}) | {"whole": points}
+    found["eager", "fp32"] = found.get(("eager", "fp32"), {}) | {"whole": points(wanted, y)}
     return sessions, found
 
 
-def tell(
-    run: Run,
-    combinations: list[Combination],
-    absent: dict[str, str],
-    state: dict[str, dict[Any, Any]],
-    threads: tuple[int, ...],
-) -> None:
-    """The metrics and the tables."""
-    quality = state["quality"]
-    first = {count: quality[run.seed, count] for count in threads}
-    rows = {
-        (row["name"], count, row["batch"]): row
-        for count, listed in state["rows"].items()
-        for row in listed
-    }
-    whole = [
-        found["eager", "fp32"]["whole"] for (_, n), found in quality.items() if n == threads[-1]
-    ]
-    run.metric("accuracy", whole, "points")
-    listed, lost_int8, missing, disagreeing = [], [], 0, 0
-    for name, precision in combinations:
-        told, metric = f"{name} {precision}", f"{name}-{precision}"
-        seen = [f[name, precision] for (_, n), f in quality.items() if n == threads[-1]]
-        failed = next((item["failed"] for item in seen if "failed" in item), None)
-        lost = [] if failed else [w - item["points"] for w, item in zip(whole, seen, strict=True)]
-        disagreeing += sum(not item.get("agrees", True) for f in quality.values()
-                           for key, item in f.items() if key == (name, precision))  # fmt: skip
-        if lost:
-            run.metric(f"lost.{metric}", lost, "points")
-            lost_int8 += [lost] if precision == "int8" else []
-        for count in threads:
-            entry = first[count][name, precision]
-            timed = [row for (n, t, _), row in rows.items() if (n, t) == (told, count)]
-            error = (
-                failed
-                or entry.get("failed")
-                or next(filter(None, (r["error"] for r in timed)), None)
-            )
-            cost = state["costs"].get((name, precision), {})
-            missing += bool(error) or not timed or "failed" in cost
-            line = {
-                "backend": name,
-                "precision": precision,
-                "used": entry.get("used"),
-                "threads": count,
-            }
-            if not error and timed:
-                one, best = timed[0], max(timed, key=lambda row: row["images_per_s"])
-                run.metric(f"latency.{metric}@{count}", 1e3 * one["p50_s"], "ms")
-                run.metric(f"throughput.{metric}@{count}", best["images_per_s"], "images/s")
-                line |= {f"{q} (ms)": 1e3 * one[f"{q}_s"] for q in ("p50", "p95", "p99")}
-                line |= {"images/s": best["images_per_s"], "at batch": best["batch"]}
-                line |= {"accuracy": entry["points"], "logit error": entry["error"]}
-                line |= {"size (kB)": entry["size"] / 1e3, "compiled in (s)": entry["compile_s"]}
-            listed.append(line | cost | {"error": error or cost.get("failed")})
-    run.metric("expected", len(combinations) * len(threads))
-    run.metric("not_measured", missing)
-    run.metric("disagreeing", disagreeing)
-    if lost_int8:
-        run.metric("lost.int8", max(lost_int8, key=np.mean), "points")
-    columns = list(dict.fromkeys(key for line in listed for key in line if key != "failed"))
-    run.table("backends", listed, columns, "Latency at the smallest batch, throughput at the best")
-    run.table("batches", list(rows_of(state)), caption="All batches and numbers of threads")
-    if absent:
-        run.table("absent", list(absent.items()), ("backend", "why"), "What is not to be had here")
+def logits_of(session: Session, x: Batch, batch: int = 200) -> Batch:
+    """The logits of all images, so many a call."""
+    return np.concatenate([session.run(x[k : k + batch]) for k in range(0, len(x), batch)])
 
 
-def rows_of(state: dict[str, dict[Any, Any]]) -> list[dict[str, Any]]:
-    """All timings, in milliseconds."""
-    return [
-        {
-            "session": row["name"],
-            "threads": count,
-            "batch": row["batch"],
-            **{f"{q} (ms)": 1e3 * row[f"{q}_s"] for q in ("p50", "p95", "p99")},
-            "images/s": row["images_per_s"],
-            "calls": row["calls"],
-        }
-        for count, listed in state["rows"].items()
-        for row in listed
-    ]
+def points(logits: Batch, y: NDArray[np.int64]) -> float:
+    """The share of images whose largest logit is that of the label, in percent."""
+    return 100.0 * float(np.mean(logits.argmax(1) == y))
 
 
 def show(
     run: Run, model: nn.Module, images: Images, state: dict[str, dict[Any, Any]], threads: int
 ) -> None:
     """The roof, each session's share of it, and the figure."""
-    peaks = machine_peaks(threads)
+    peaks = state["peaks"][threads]
     rows = [Row(**row) for row in state["rows"][threads] if not row["error"]]
     quality = {
         f"{name} {precision}": entry
