@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from groundwork import cli
+from groundwork import cli, verifying
+from groundwork.errors import UsageError
 from groundwork.execution import execute
 from groundwork.workspace import Workspace
 
@@ -168,6 +169,17 @@ def test_verify_resume_runs_nothing_twice(
     )
     assert status == 0
     assert "1 of 1 claims hold" in text
+
+
+def test_verify_takes_several_addresses_and_runs_each_lab_once(workspace: Workspace) -> None:
+    chosen, others = verifying.select(workspace, ["small-demo/count", "small-demo"], "smoke")
+    names = [lab.address for lab in chosen]
+    assert names == ["small-demo/count", "small-demo/draw-line"]
+    assert others == []
+    every, _ = verifying.select(workspace, [], "smoke")
+    assert [lab.address for lab in every] == names
+    with pytest.raises(UsageError, match="small-demo"):
+        verifying.select(workspace, ["small-demo", "smal-demo"], "smoke")
 
 
 def test_compare_shows_two_runs_side_by_side(

@@ -89,7 +89,7 @@ def run(
 
 @app.command()
 def verify(
-    address: Annotated[str | None, typer.Argument(metavar="[PACKAGE[/LAB]]")] = None,
+    addresses: Annotated[list[str] | None, typer.Argument(metavar="PACKAGE[/LAB]")] = None,
     preset: Preset = "default",
     seed: Seed = 0,
     resume: Resume = False,
@@ -100,7 +100,7 @@ def verify(
 
     workspace = Workspace.find()
     terminal = Terminal.standard()
-    labs, others = verifying.select(workspace, address, preset)
+    labs, others = verifying.select(workspace, addresses or [], preset)
     if others:
         names = ", ".join(lab.address for lab in others)
         terminal.line(f"without the preset {preset}, so not run: {names}")

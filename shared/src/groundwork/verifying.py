@@ -28,24 +28,35 @@ def package_words(package: str) -> list[str]:
     return [sys.executable, "-m", package.replace("-", "_")]
 
 
-def select(workspace: Workspace, address: str | None, preset: str) -> tuple[list[Lab], list[Lab]]:
-    """The labs at an address (a lab, a package, everything) that have the preset, and the others.
+def select(
+    workspace: Workspace, addresses: Sequence[str], preset: str
+) -> tuple[list[Lab], list[Lab]]:
+    """The labs at some addresses (labs, packages; none: all) that have the preset, and the others.
 
-    A lab that is named itself must have it (UsageError).
+    A lab that is named itself must have it (UsageError), as must one lab of each package.
     """
-    if address and "/" in address:
-        lab = workspace.lab(address)
-        lab.preset(preset)
-        return [lab], []
-    labs = workspace.member(address).labs() if address else workspace.labs()
-    if not labs:
-        raise UsageError(f"{address or 'the workspace'} has no labs to verify")
-    chosen = [lab for lab in labs if preset in lab.presets]
-    others = [lab for lab in labs if preset not in lab.presets]
-    if not chosen:
-        known = sorted({name for lab in labs for name in lab.presets})
-        raise UsageError(f"no lab there has the preset “{preset}”; they have {', '.join(known)}")
-    return chosen, others
+    chosen: dict[str, Lab] = {}
+    others: dict[str, Lab] = {}
+    every: list[str | None] = [None]
+    for address in addresses or every:
+        if address and "/" in address:
+            lab = workspace.lab(address)
+            lab.preset(preset)
+            chosen[lab.address] = lab
+            continue
+        labs = workspace.member(address).labs() if address else workspace.labs()
+        if not labs:
+            raise UsageError(f"{address or 'the workspace'} has no labs to verify")
+        having = {lab.address: lab for lab in labs if preset in lab.presets}
+        if not having:
+            known = sorted({name for lab in labs for name in lab.presets})
+            raise UsageError(
+                f"no lab of {address or 'the workspace'} has the preset “{preset}”; "
+                f"they have {', '.join(known)}"
+            )
+        chosen |= having
+        others |= {lab.address: lab for lab in labs if preset not in lab.presets}
+    return list(chosen.values()), list(others.values())
 
 
 def verify(
