@@ -1,0 +1,1 @@
+"""The experiments of rossmann-embeddings: one file each."""

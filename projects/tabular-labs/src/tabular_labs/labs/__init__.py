@@ -1,0 +1,1 @@
+"""The experiments of tabular-labs: one file each."""
