@@ -134,7 +134,7 @@ def tune(
     import lightgbm
     import optuna
 
-    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    optuna.logging.set_verbosity(optuna.logging.ERROR)
     encoder = Encoder().fit(features, inner.train)
     X, held = (_matrix(encoder.transform(features, rows)) for rows in (inner.train, inner.test))
     actual, weights = sales[inner.test], weight[inner.test]

@@ -35,6 +35,7 @@ def customers(n: int, seed: int) -> Known:
     longer = np.select([contract == "monthly", contract == "one year"], [1.0, 2.0], 3.0)
     months = np.minimum(rng.exponential(15 * longer), 72).round()
     price = 20 + 25 * (line == "slow") + 50 * (line == "fast") + rng.normal(0, 8, n)
+    price = np.maximum(price, 5)
     senior = rng.random(n) < 0.16
     score = (
         -2.2

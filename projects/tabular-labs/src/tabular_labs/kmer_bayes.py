@@ -142,7 +142,7 @@ class PooledBayes:
             scores = [held(place, alpha) for place, alpha in enumerate(alphas)]
             return Pool().fit(scores, reads.species).loss_
 
-        optuna.logging.set_verbosity(optuna.logging.WARNING)
+        optuna.logging.set_verbosity(optuna.logging.ERROR)
         study = optuna.create_study(sampler=optuna.samplers.TPESampler(seed=self.seed))
         study.enqueue_trial({f"{k}": 0.0 for k in self.ks})
         study.optimize(judge, n_trials=self.trials)

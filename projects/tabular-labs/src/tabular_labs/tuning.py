@@ -92,7 +92,7 @@ class TunedBooster(BaseEstimator):
             trial.set_user_attr("rounds", max(1, int(np.mean(rounds))))
             return float(np.mean(losses))
 
-        optuna.logging.set_verbosity(optuna.logging.WARNING)
+        optuna.logging.set_verbosity(optuna.logging.ERROR)
         sampler = optuna.samplers.TPESampler(seed=self.seed, n_startup_trials=8)
         study = optuna.create_study(sampler=sampler)
         study.enqueue_trial(library.usual)

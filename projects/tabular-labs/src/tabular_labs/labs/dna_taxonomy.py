@@ -128,7 +128,11 @@ def told_as_usage(option: str) -> Iterator[None]:
     """What is wrong with a user's file, as one line that names the option."""
     try:
         yield
-    except (OSError, ValueError) as error:
+    except OSError as error:
+        raise UsageError(
+            f"{option} {error.filename}: {error.strerror}; a FASTA file is taken"
+        ) from error
+    except ValueError as error:
         raise UsageError(f"{option}: {error}") from error
 
 
