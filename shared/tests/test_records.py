@@ -7,7 +7,7 @@ from groundwork import files
 from groundwork.errors import UsageError
 from groundwork.execution import execute
 from groundwork.readme import write_readmes
-from groundwork.records import find_records, make_record
+from groundwork.records import find_records, make_record, write_verdicts
 from groundwork.workspace import Workspace
 
 
@@ -74,6 +74,23 @@ def test_a_failing_claim_is_recorded_only_when_asked_and_shows_as_failing(
     assert find_records(workspace)[0].state == "fails"
     write_readmes(workspace)
     assert "❌" in workspace.member("small-demo").readme.read_text()
+
+
+def test_a_bar_that_is_raised_shows_in_the_record_that_misses_it(workspace: Workspace) -> None:
+    lab = workspace.lab("small-demo/count")
+    execute(lab, preset="default")
+    path = make_record(workspace, lab) / "record.json"
+    assert write_verdicts(workspace) == []
+    lab.path.write_text(lab.path.read_text().replace('"total", ">=", 1.0', '"total", ">=", 1e9'))
+    (record,) = find_records(Workspace.find(workspace.root))
+    assert record.state == "fails"
+    before = json.loads(path.read_text())
+    assert write_verdicts(Workspace.find(workspace.root), check=True) == [path]
+    assert json.loads(path.read_text()) == before
+    assert write_verdicts(Workspace.find(workspace.root)) == [path]
+    after = json.loads(path.read_text())
+    assert [claim["bound"] for claim in after["claims"] if claim["name"] == "total"] == [1e9]
+    assert {**after, "claims": before["claims"]} == before
 
 
 def test_a_full_disk_leaves_the_former_record(

@@ -170,7 +170,7 @@ def roadmap(plan: Annotated[str | None, typer.Argument()] = None) -> None:
 def pages(
     check: Annotated[bool, typer.Option("--check", help="write nothing; status 1 if old")] = False,
 ) -> None:
-    """Bring the READMEs' results and the roadmap's pages up to date with the records."""
+    """Bring the records' verdicts, the READMEs' results and the roadmap's pages up to date."""
     old = _write_pages(Workspace.find(), check=check)
     for path in old:
         print(f"{'out of date' if check else 'written'}: {path}")
@@ -401,9 +401,11 @@ def _member_of(package: str) -> Any:
 
 def _write_pages(workspace: Workspace, *, check: bool) -> list[str]:
     from groundwork.readme import write_readmes
+    from groundwork.records import write_verdicts
     from groundwork.roadmap import write_roadmap_pages
 
     changed = [
+        *write_verdicts(workspace, check=check),
         *write_readmes(workspace, check=check),
         *write_roadmap_pages(workspace, check=check),
     ]

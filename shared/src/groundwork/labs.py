@@ -95,8 +95,8 @@ class Lab:
 
         It covers the lab, the modules of its own and of the workspace's other packages that it
         imports, directly or through others, and the preset's parameters; not `groundwork`, nor
-        comments, docstrings, layout, or other presets. A record whose digest differs from today's
-        is stale.
+        comments, docstrings, layout, other presets, or claims, which judge what was measured and
+        do not change it. A record whose digest differs from today's is stale.
         """
         _ = self._tree  # a lab that cannot be parsed says so
         digest = hashlib.sha256()
@@ -205,7 +205,7 @@ def _tokens(node: ast.AST) -> Iterator[str]:
         if name in ("type_params", "type_comment", "kind", "ctx", "type_ignores"):
             continue
         for item in value if isinstance(value, list) else [value]:
-            if isinstance(item, ast.Assign) and _assigns_presets(item):
+            if isinstance(item, ast.Assign) and _declares(item):
                 continue
             if isinstance(item, ast.Expr) and isinstance(item.value, ast.Constant):
                 continue  # a docstring
@@ -215,5 +215,7 @@ def _tokens(node: ast.AST) -> Iterator[str]:
                 yield f"{name}={item!r}"
 
 
-def _assigns_presets(node: ast.Assign) -> bool:
-    return isinstance(node.targets[0], ast.Name) and node.targets[0].id == "PRESETS"
+def _declares(node: ast.Assign) -> bool:
+    """Whether it sets presets, of which only the run's own count, or claims."""
+    target = node.targets[0]
+    return isinstance(target, ast.Name) and target.id in ("PRESETS", "CLAIMS")

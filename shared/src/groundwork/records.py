@@ -1,4 +1,8 @@
-"""Records: the runs that a package has committed, under `results/<lab>/<preset>/`."""
+"""Records: the runs that a package has committed, under `results/<lab>/<preset>/`.
+
+What was measured stays as it was; it is held against the claims that the lab makes today, so that a
+bar that is raised shows at once in every record that misses it.
+"""
 
 import json
 import shutil
@@ -9,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from groundwork import files
+from groundwork.claims import check_claims
 from groundwork.errors import UsageError
 from groundwork.execution import find_runs
 from groundwork.labs import Lab
@@ -75,9 +80,31 @@ def member_records(member: Member) -> list[Record]:
 
 
 def _records(member: Member) -> Iterator[Record]:
+    labs = {lab.name: lab for lab in member.labs()}
     for path in member.results.glob("*/[!.]*/record.json"):
         content = json.loads(path.read_text("utf-8"))
-        yield Record(member, path.parents[1].name, path.parent, content)
+        lab = labs.get(path.parents[1].name)
+        yield Record(
+            member, path.parents[1].name, path.parent, judge(lab, content) if lab else content
+        )
+
+
+def judge(lab: Lab, run: dict[str, Any]) -> dict[str, Any]:
+    """A finished run or a record with the verdicts on the lab's claims of today."""
+    verdicts = check_claims(lab.claims, run["preset"], run["metrics"], run["comparisons"])
+    return {**run, "claims": verdicts}
+
+
+def write_verdicts(workspace: Workspace, *, check: bool = False) -> list[Path]:
+    """Bring the verdicts in every record up to date; returns the files that changed (or would)."""
+    changed = []
+    for record in find_records(workspace):
+        path = record.folder / "record.json"
+        if json.loads(path.read_text("utf-8"))["claims"] != record.data["claims"]:
+            changed.append(path)
+            if not check:
+                files.write_json(path, record.data)
+    return changed
 
 
 def _rank(preset: str) -> tuple[int, str]:
@@ -103,6 +130,7 @@ def make_record(
             continue
         lack = _lacks(lab, run, failing)
         if lack is None:
+            run = judge(lab, run)
             return _write(workspace.member(lab.package), lab, folder, run)
         if reason == "it has no run":
             reason = f"its last run {lack}"
@@ -118,7 +146,7 @@ def _lacks(lab: Lab, run: dict[str, Any], failing: bool) -> str | None:
         return f"has parameters other than its preset's ({options})"
     if run["source"] != lab.source_digest(run["preset"]):
         return "was measured on other code than today's"
-    missed = [claim["name"] for claim in run["claims"] if not claim["holds"]]
+    missed = [claim["name"] for claim in judge(lab, run)["claims"] if not claim["holds"]]
     if missed and not failing:
         return f"misses a claim ({', '.join(missed)}); --failing records it all the same"
     return None

@@ -13,6 +13,7 @@ from groundwork import summary
 from groundwork.errors import UsageError
 from groundwork.execution import find_runs
 from groundwork.labs import Lab
+from groundwork.records import judge
 from groundwork.terminal import Terminal, counted
 from groundwork.workspace import Workspace
 
@@ -120,7 +121,7 @@ def _verify_one(
             same = (run["preset"], run["seed"], run["source"]) == (preset, seed, digest)
             if same and not run["overrides"]:
                 if run["status"] == "finished":
-                    return run
+                    return judge(lab, run)
                 words.append("--resume")
                 break
     before = {folder for folder, _ in find_runs(workspace, lab.package, lab.name)}

@@ -5,8 +5,7 @@
 A name's module is loaded when it is asked for: PyTorch takes its time.
 """
 
-from importlib import import_module
-from typing import Any
+from groundwork.lazy import on_demand
 
 #: What each module offers.
 _MODULES = {
@@ -21,7 +20,7 @@ _MODULES = {
     "sage": "SageLayer",
     "training": "fit train_network",
 }
-_HOMES = {name: module for module, names in _MODULES.items() for name in names.split()}
+__getattr__, __dir__ = on_demand(__name__, _MODULES)
 
 __all__ = [
     "DynamicGraphAttention",
@@ -41,13 +40,3 @@ __all__ = [
     "to_geometric",
     "train_network",
 ]
-
-
-def __getattr__(name: str) -> Any:
-    if name not in _HOMES:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)
-
-
-def __dir__() -> list[str]:
-    return sorted(__all__)

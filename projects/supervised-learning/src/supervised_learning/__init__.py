@@ -5,8 +5,7 @@ Every estimator can be imported from here; its module is loaded when it is asked
 >>> from supervised_learning import LGBMClassifier
 """
 
-from importlib import import_module
-from typing import Any
+from groundwork.lazy import on_demand
 
 #: What each module offers.
 _MODULES = {
@@ -33,7 +32,7 @@ _MODULES = {
     "tree": "DecisionTreeClassifier DecisionTreeRegressor",
     "xgboost": "XGBClassifier XGBRegressor",
 }
-_HOMES = {name: module for module, names in _MODULES.items() for name in names.split()}
+__getattr__, __dir__ = on_demand(__name__, _MODULES)
 
 __all__ = [
     "SVC",
@@ -78,13 +77,3 @@ __all__ = [
     "enet_path",
     "lasso_path",
 ]
-
-
-def __getattr__(name: str) -> Any:
-    if name not in _HOMES:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)
-
-
-def __dir__() -> list[str]:
-    return __all__

@@ -5,8 +5,7 @@ Every estimator can be imported from here; its module is loaded when it is asked
 >>> from unsupervised_learning import HDBSCAN
 """
 
-from importlib import import_module
-from typing import Any
+from groundwork.lazy import on_demand
 
 #: What each module offers.
 _MODULES = {
@@ -32,7 +31,7 @@ _MODULES = {
     "tsne": "TSNE",
     "umap": "UMAP",
 }
-_HOMES = {name: module for module, names in _MODULES.items() for name in names.split()}
+__getattr__, __dir__ = on_demand(__name__, _MODULES)
 
 __all__ = [
     "DBSCAN",
@@ -67,13 +66,3 @@ __all__ = [
     "trustworthiness",
     "v_measure_score",
 ]
-
-
-def __getattr__(name: str) -> Any:
-    if name not in _HOMES:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)
-
-
-def __dir__() -> list[str]:
-    return __all__
