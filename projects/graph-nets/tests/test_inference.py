@@ -41,6 +41,29 @@ def test_the_fused_network_answers_as_the_layers(name, graph, by_degree):
 
 @pytest.mark.parametrize("by_degree", [False, True])
 @pytest.mark.parametrize("name", ["gcn", "graphsage"])
+@pytest.mark.parametrize("graph", [awkward(), power_law(500, 4000, 40, seed=1)])
+def test_rows_in_16_bits_give_the_same_to_four_digits(name, graph, by_degree):
+    network = network_for(name, graph, classes=17)
+    wanted = network(graph.x, graph.edges).detach().numpy()
+    plan = FusedNetwork(network, graph.edges, 2, by_degree, short=True)
+    for x in (graph.x.numpy(), csr_matrix(graph.x.numpy())):
+        error = np.abs(plan.run(x) - wanted).max() / np.abs(wanted).max()
+        assert 0 < error < 1e-4
+
+
+def test_a_plan_that_was_run_answers_the_next_features_alone():
+    graph = power_law(300, 2000, 9, seed=1)
+    network = network_for("graphsage", graph)
+    plan = FusedNetwork(network, graph.edges, short=True)
+    first = plan.run(graph.x.numpy())
+    kept = first.copy()
+    plan.run(-graph.x.numpy())
+    np.testing.assert_array_equal(first, kept)
+    np.testing.assert_array_equal(plan.run(graph.x.numpy()), kept)
+
+
+@pytest.mark.parametrize("by_degree", [False, True])
+@pytest.mark.parametrize("name", ["gcn", "graphsage"])
 def test_int8_is_near_and_says_the_same_class(name, by_degree):
     graph = citations(400, seed=2)
     x = graph.x.numpy() * np.random.default_rng(0).uniform(0.5, 1, graph.x.shape).astype(np.float32)

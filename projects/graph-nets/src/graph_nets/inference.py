@@ -1,6 +1,6 @@
-"""A trained network of two layers compiled for one graph: fused, in float32 or in int8.
+"""A trained network of two layers compiled for one graph: fused, its rows in 32, 16 or 8 bits.
 
->>> plan = FusedNetwork(network, graph.edges, threads=2)
+>>> plan = FusedNetwork(network, graph.edges, threads=2, short=True)
 >>> logits = plan.run(graph.x.numpy())
 """
 
@@ -17,7 +17,7 @@ from torch import Tensor
 from graph_nets import kernels
 from graph_nets.edges import Edges
 from graph_nets.gcn import GraphConvolution
-from graph_nets.kernels import Floats, Integers
+from graph_nets.kernels import Floats, Integers, Rows
 from graph_nets.networks import NodeClassifier
 from graph_nets.sage import SageLayer
 
@@ -50,15 +50,17 @@ class FusedNetwork:
     """Two layers of GCN, or of GraphSAGE with the mean, as kernels.
 
     What stands in memory beside the graph and the features: the rows after the first map, and those
-    after the second; see `kernels`.
+    after the second; see `kernels`. Their room is kept from one run to the next, since fresh memory
+    costs as much as the work that fills it; a plan is for one run at a time.
 
     Parameters
     ----------
     network : trained; its nonlinearity is relu.
     edges : of the graph.
     threads : for the dense products and the kernels.
+    short : send rows in 16 bits; the logits are those of float32 to 1e-4 of the largest.
     by_degree : put the nodes in order of their degree; what comes back is in the graph's own order.
-    calibration : features (n, inputs) to find the int8 ranges with; None computes in float32.
+    calibration : features (n, inputs) to find the int8 ranges with, for a network in int8.
 
     Raises TypeError for other layers, ValueError for too many edges.
     """
@@ -69,6 +71,7 @@ class FusedNetwork:
         edges: Edges,
         threads: int = 1,
         by_degree: bool = False,
+        short: bool = False,
         calibration: Floats | None = None,
     ) -> None:
         layers = list(network.layers)
@@ -91,7 +94,7 @@ class FusedNetwork:
         self.first_both, self.last_both = self.first.both, self.last.both
         if len(edges) >= 2**31:
             raise ValueError(f"{len(edges)} edges; fewer than 2³¹ are taken")
-        self.threads = threads
+        self.threads, self.short = threads, short
         self.order: NDArray[np.int64] | None = None
         self.pointers = edges.pointers.numpy().astype(np.int32)
         self.sources = edges.source.numpy().astype(np.int32)
@@ -101,6 +104,7 @@ class FusedNetwork:
             self.before, self.scale = self.before[self.order], self.scale[self.order]
         self.parts = kernels.parts_of(self.pointers, threads)
         self.n = edges.n
+        self._kept: dict[str, Rows] = {}
         self.int8 = None
         if calibration is not None:
             self.int8 = _Int8.find(self, calibration)
@@ -109,6 +113,11 @@ class FusedNetwork:
     def graph_bytes(self) -> int:
         """What the compiled graph takes."""
         return self.pointers.nbytes + self.sources.nbytes + self.scale.nbytes
+
+    @property
+    def kept_bytes(self) -> int:
+        """What is kept from one run to the next beside it."""
+        return sum(rows.nbytes for rows in self._kept.values())
 
     def run(self, x: Floats | csr_matrix) -> Floats:
         """Logits (n, classes) for features x (n, inputs), float32, sparse in rows or not.
@@ -137,34 +146,47 @@ class FusedNetwork:
         return back
 
     def _run(self, x: Floats | csr_matrix) -> Floats:
-        mapped = np.empty((self.n, self.last_both.shape[1]), np.float32)
+        mapped, factor = self._rows("second", self.last_both.shape[1])
         kernels.propagate_and_map(
-            self.pointers, self.sources, self.parts, self._first_map(x), self.scale,
-            self.first.bias, self.last_both, self.before, mapped,
+            self.pointers, self.sources, self.parts, *self._first_map(x), self.scale,
+            self.first.bias, self.last_both, self.before, self.short, mapped, factor,
         )  # fmt: skip
         out = np.empty((self.n, len(self.last.bias)), np.float32)
         kernels.propagate(
-            self.pointers, self.sources, self.parts, mapped, self.scale, self.last.bias, out
+            self.pointers, self.sources, self.parts, mapped, factor, self.scale, self.last.bias, out
         )
         return out
 
-    def _first_map(self, x: Floats | csr_matrix) -> Floats:
-        """The rows that the neighbors send, and beside them each node's own part."""
+    def _rows(self, name: str, width: int) -> tuple[Rows, Floats]:
+        """Room for rows to send, and for their factors."""
+        kind = np.int16 if self.short else np.float32
+        return self._room(name, width, kind), self._room(f"{name}, factors", 1, np.float32)[:, 0]
+
+    def _room(self, name: str, width: int, kind: type[np.generic]) -> Rows:
+        """A row for each node, as the last run left them."""
+        if name not in self._kept:
+            self._kept[name] = _aligned((self.n, width), kind)
+        return self._kept[name]
+
+    def _first_map(self, x: Floats | csr_matrix) -> tuple[Rows, Floats]:
+        """The rows that the neighbors send, beside them each node's own part; the factors."""
+        width = self.first_both.shape[1]
         if isinstance(x, csr_matrix):
-            z: Floats = np.empty((self.n, self.first_both.shape[1]), np.float32)
-            kernels.map_sparse(x.indptr, x.indices, x.data, self.first_both, self.before, z)
-            return z
-        z = np.empty((self.n, self.first_both.shape[1]), np.float32)
-        weight = torch.from_numpy(self.first_both)
-        for rows in self._blocks():  # small enough to be scaled where they were made
-            torch.mm(torch.from_numpy(x[rows]), weight, out=torch.from_numpy(z[rows]))
-            if not self.first.own.size:
-                kernels.scale_rows(z[rows], self.before[rows])
-        return z
+            z = self._room("sparse", width, np.float32)
+            kernels.map_sparse(x.indptr, x.indices, x.data, self.first_both, z)
+            if not self.short:
+                return z, self.before
+            out, factor = self._rows("first", width)
+            kernels.write_rows(z, self.before, True, out, factor)
+            return out, factor
+        out, factor = self._rows("first", width)
+        even = np.linspace(0, self.n, len(self.parts)).astype(np.int64)
+        kernels.map_rows(even, x, self.first_both, self.before, self.short, out, factor)
+        return out, factor
 
     def _first_map_int8(self, x: Floats, told: "_Int8") -> NDArray[np.int8]:
         """The features times the weights, both in int8, rounded to int8 again."""
-        out = np.empty((self.n, self.first_both.shape[1]), np.int8)
+        out = self._room("first, int8", self.first_both.shape[1], np.int8)
         step = told.step / (np.float32(told.x_step) * told.weight_step)
         for rows in self._blocks():
             units = torch.from_numpy(x[rows]).mul(1.0 / told.x_step).round_().clamp_(-127, 127)
@@ -180,7 +202,7 @@ class FusedNetwork:
     def _run_int8(self, x: Floats) -> Floats:
         told = self.int8
         assert told is not None
-        mapped = np.empty((self.n, self.last_both.shape[1]), np.int8)
+        mapped = self._room("second, int8", self.last_both.shape[1], np.int8)
         kernels.propagate_and_map_int8(
             self.pointers, self.sources, self.parts, self._first_map_int8(x, told), self.scale,
             told.step, self.first.bias, self.last_both, self.before, told.mapped_step, mapped,
@@ -215,12 +237,14 @@ class _Int8:
         both = plan.first_both
         weight_step = np.maximum(np.abs(both).max(0), 1e-12) / 127.0
         weight = np.rint(both / weight_step).astype(np.int8)
-        z = plan._first_map(x)
-        mapped = np.empty((plan.n, plan.last_both.shape[1]), np.float32)
+        z, factor = plan._first_map(x)
+        mapped, mapped_factor = plan._rows("second", plan.last_both.shape[1])
         kernels.propagate_and_map(
-            plan.pointers, plan.sources, plan.parts, z, plan.scale, plan.first.bias,
-            plan.last_both, plan.before, mapped,
+            plan.pointers, plan.sources, plan.parts, z, factor, plan.scale, plan.first.bias,
+            plan.last_both, plan.before, plan.short, mapped, mapped_factor,
         )  # fmt: skip
+        z, mapped = (rows * by[:, None] for rows, by in ((z, factor), (mapped, mapped_factor)))
+        plan._kept.clear()  # the int8 network needs none of them
         return cls(
             max(float(np.abs(x).max()), 1e-12) / 127.0,
             torch.from_numpy(weight),
@@ -228,6 +252,14 @@ class _Int8:
             (np.maximum(np.abs(z).max(0), 1e-12) / 127.0).astype(np.float32),
             np.float32(max(float(np.abs(mapped).max()), 1e-12) / 127.0),
         )
+
+
+def _aligned(shape: tuple[int, int], kind: type[np.generic]) -> Rows:
+    """An empty array that begins a cache line, so that a row lies in as few as can be."""
+    size = shape[0] * shape[1] * np.dtype(kind).itemsize
+    room = np.empty(size + kernels.LINE_BYTES, np.uint8)
+    first = -room.ctypes.data % kernels.LINE_BYTES
+    return room[first : first + size].view(kind).reshape(shape)
 
 
 def _weights(layer: torch.nn.Module) -> Weights:

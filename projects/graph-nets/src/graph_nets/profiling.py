@@ -87,13 +87,13 @@ def parts_of_layer(
     m = len(looped)
     h = (x @ weight).contiguous()
     rows = h.numpy()
-    mapped = np.empty((n, classes), np.float32)
+    mapped, factor = np.empty((n, classes), np.float32), np.empty(n, np.float32)
     weights = matrix.weights
 
     def fused() -> None:
         kernels.propagate_and_map(
-            plan.pointers, plan.sources, plan.parts, rows, plan.scale, plan.first.bias,
-            plan.last.both, plan.before, mapped,
+            plan.pointers, plan.sources, plan.parts, rows, plan.before, plan.scale,
+            plan.first.bias, plan.last.both, plan.before, False, mapped, factor,
         )  # fmt: skip
 
     dense = n * inputs + inputs * outputs + n * outputs
@@ -114,8 +114,8 @@ def parts_of_layer(
         ),
         Part(
             "fused, with the next map",
-            1.0 * m * outputs + 2.0 * n * outputs * classes,
-            4.0 * (m * outputs + n * classes + m),
+            2.0 * m * outputs + 2.0 * n * outputs * classes,
+            4.0 * (m * outputs + n * classes + 2 * m),
             fused,
         ),
     ]

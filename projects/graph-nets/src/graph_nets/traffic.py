@@ -16,17 +16,18 @@ from groundwork.measure import thread_limit
 
 
 def fused_bytes(plan: FusedNetwork, inputs: int) -> float:
-    """Bytes of a forward pass in float32 where no gathered row is found in a cache.
+    """Bytes of a forward pass where no gathered row is found in a cache.
 
-    The features are read; rows of the first map are written, scaled, and read once for each edge;
-    those of the second are written and read once for each edge; indices are read twice, the logits
-    written.
+    The features are read; rows of the first map are written, and read once for each edge with their
+    factor; so are those of the second; indices are read twice, the logits written. In 16 bits the
+    first map's rows go by way of float32, in a cache.
     """
     edges, n = len(plan.sources), plan.n
     hidden, columns = len(plan.first.bias), plan.first.both.shape[1]
     classes, mapped = len(plan.last.bias), plan.last.both.shape[1]
-    dense = n * (inputs + 3 * columns + mapped + 2 * (columns - hidden) + classes)
-    return 4.0 * (dense + edges * (hidden + classes + 2) + 2 * n)
+    number = 2 if plan.short else 4
+    rows = number * (edges * (hidden + classes) + n * (2 * columns - hidden + 2 * mapped - classes))
+    return float(rows + 4 * (n * (inputs + classes + 4) + 4 * edges))
 
 
 def peak_bandwidth(threads: int, size: int = 1 << 24, repeats: int = 5) -> float:
