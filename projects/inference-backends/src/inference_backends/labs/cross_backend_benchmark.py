@@ -6,6 +6,9 @@ costs: the accuracy, the largest difference of a logit from PyTorch's, the file,
 memory of compiling, seen in a fresh process. A runtime that cannot be had here is listed with the
 reason; one that fails gets a row with its error, and the run goes on.
 
+TVM is as quick as its tuning log: for a number of images and of threads that `tvm-tuning` has not
+searched for, its loops run as they stand, tens of times slower than a library's.
+
 In the figure, look left at the front: what lies right of and above the line is beaten by something
 quicker that is as close to PyTorch. The middle shows which runtimes gain by batches. Right is the
 roof, measured on the same cores: matrix products in each precision, and a large copy. Points far

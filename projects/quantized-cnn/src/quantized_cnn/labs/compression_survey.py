@@ -6,8 +6,11 @@ step has seen, the bytes of the file after packing (`zlib`, which is where zeros
 values pay), the multiplications, and the time of a batch in ONNX Runtime, which takes each network
 in the form that it is best at.
 
-Single zeros shrink the packed file and leave the time as it was; eight bits shrink both; fewer
-channels shrink everything; and since they save different things, their gains multiply.
+Single zeros shrink the packed file and leave the time as it was; eight bits shrink both. Channels
+that go one by one, wherever they are missed least, shrink the file and half the multiplications,
+and ONNX Runtime takes as long as before: what is left no longer fills its vectors. Whoever wants
+the time as well takes them out in blocks, as the capstone does. What saves different things
+multiplies: with zeros and eight bits a tenth of the file is left.
 
 Song Han, Huizi Mao and William Dally, Deep compression, 2016; Tejalal Choudhary and others, A
 comprehensive survey on model compression and acceleration, 2020.
@@ -55,7 +58,8 @@ CLAIMS = [
     Claim("bytes_share.narrowed-int8", "<=", 0.3),
     Claim("lost.int8", "<=", 0.5, presets=("full",)),
     Claim("lost.narrowed-int8", "<=", 1.5, presets=("full",)),
-    Claim("time_share.narrowed-int8", "<=", 0.5, presets=("full",)),
+    Claim("time_share.int8", "<=", 0.6, presets=("full",)),
+    Claim("time_share.sparse", ">=", 0.8, presets=("full",)),
 ]
 
 

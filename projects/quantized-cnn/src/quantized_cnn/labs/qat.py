@@ -7,8 +7,10 @@ of their own from the same rule.
 
 The first panel follows the accuracy from the rounded network back up, with fixed and with learnt
 steps. The second shows one layer's 4-bit weights before and after: the weights stay spread, and
-what counts is the integer that each falls on. The third shows where learning moved the scales. What
-leaves the lab is the network in integers, whose answers are those of training.
+what counts is the integer that each falls on. The third shows where learning moved the scales. At
+four bits they have little to mend: fixed steps, fitted to the weights, come out within three images
+in two thousand of learnt ones, so that no claim is made for learning them. What leaves the lab is
+the network in integers, whose answers are those of training.
 
 Steven Esser and others, Learned step size quantization, 2020; Benoit Jacob and others, Quantization
 and training of neural networks for efficient integer-arithmetic-only inference, 2018.
@@ -42,7 +44,6 @@ CLAIMS = [
     Claim("converted_difference", "<=", 0.5),
     Claim("lost.8-bits", "<=", 0.2, presets=("full",)),
     Claim("lost.4-bits", "<=", 2.0, presets=("full",)),
-    Claim("gained_by_learning_steps", ">=", 0.0, presets=("full",)),
     Claim("behind_library", "<=", 0.3, presets=("full",)),
 ]
 
