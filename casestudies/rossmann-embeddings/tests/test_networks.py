@@ -46,8 +46,27 @@ def test_an_embedding_is_a_one_hot_column_times_a_matrix():
     torch.testing.assert_close(network.embed(codes), torch.cat(columns, 1))
     x = torch.cat([*columns, numbers], 1)
     torch.testing.assert_close(
-        network(codes, numbers), (network.dense(x) + network.linear(x)).squeeze(1)
+        network(codes, numbers), (network.dense(x) + network.linear(x))[0].squeeze(1)
     )
+
+
+def test_members_share_the_vectors_and_their_mean_is_the_answer():
+    torch.manual_seed(0)
+    many = EmbeddingNetwork([4, 7], 2, hidden=(5, 3), members=3).eval()
+    codes, numbers = torch.tensor([[1, 6], [3, 0], [0, 2]]), torch.randn(3, 2)
+    alone = []
+    for i in range(3):
+        one = EmbeddingNetwork([4, 7], 2, hidden=(5, 3)).eval()
+        one.load_state_dict(
+            {
+                name: value[i : i + 1] if name.startswith("dense") else value
+                for name, value in many.state_dict().items()
+            }
+        )
+        alone.append(one(codes, numbers))
+    torch.testing.assert_close(many.each(codes, numbers), torch.stack(alone))
+    torch.testing.assert_close(many(codes, numbers), torch.stack(alone).mean(0))
+    assert not torch.allclose(alone[0], alone[1])
 
 
 def test_the_one_hot_network_is_a_dense_layer_on_one_hot_columns():

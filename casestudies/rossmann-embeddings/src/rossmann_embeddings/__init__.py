@@ -6,8 +6,7 @@
 A name's module is loaded when it is asked for: PyTorch takes its time.
 """
 
-from importlib import import_module
-from typing import Any
+from groundwork.lazy import on_demand
 
 #: What each module offers.
 _MODULES = {
@@ -24,7 +23,7 @@ _MODULES = {
     "training": "Forecaster Recipe",
     "walmart": "make_walmart",
 }
-_HOMES = {name: module for module, names in _MODULES.items() for name in names.split()}
+__getattr__, __dir__ = on_demand(__name__, _MODULES)
 
 __all__ = [
     "Boosting",
@@ -54,13 +53,3 @@ __all__ = [
     "tune",
     "wmae",
 ]
-
-
-def __getattr__(name: str) -> Any:
-    if name not in _HOMES:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)
-
-
-def __dir__() -> list[str]:
-    return sorted(__all__)

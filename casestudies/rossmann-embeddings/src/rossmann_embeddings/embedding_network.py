@@ -10,9 +10,15 @@ layers. A linear map past them carries what is proportional already, such as the
 ago. Code 0 stands for a value that was not seen; in training a few codes are hidden behind it, so
 that its vector has a meaning.
 
-C. Guo and F. Berkhahn, Entity embeddings of categorical variables, 2016.
+Several members may share the vectors: dense layers of their own, one loss each, and the mean of
+what they say as the answer. They err in different ways, so that the mean errs less, as that of a
+boosting library's many trees does; side by side they cost little more than one.
+
+C. Guo and F. Berkhahn, Entity embeddings of categorical variables, 2016; Y. Gorishniy and others,
+TabM: advancing tabular deep learning with parameter-efficient ensembling, 2025.
 """
 
+import math
 from collections.abc import Sequence
 
 import numpy as np
@@ -37,6 +43,7 @@ class EmbeddingNetwork(nn.Module):
     dropout : share of the hidden units that is left out in training.
     hide : share of the codes that training replaces by 0.
     widths : of the embeddings; by default those of `embedding_width`.
+    members : networks that share the vectors.
 
     Raises ValueError for codes that no table has.
     """
@@ -50,6 +57,7 @@ class EmbeddingNetwork(nn.Module):
         dropout: float = 0.0,
         hide: float = 0.01,
         widths: Sequence[int] | None = None,
+        members: int = 1,
     ) -> None:
         super().__init__()
         widths = [embedding_width(k) for k in cardinalities] if widths is None else widths
@@ -65,10 +73,10 @@ class EmbeddingNetwork(nn.Module):
         layers: list[nn.Module] = []
         before = inputs
         for width in hidden:
-            layers += [nn.Linear(before, width), nn.ReLU()]
+            layers += [MembersLinear(members, before, width), nn.ReLU()]
             layers += [nn.Dropout(dropout)] if dropout else []
             before = width
-        layers.append(nn.Linear(before, 1))
+        layers.append(MembersLinear(members, before, 1))
         self.dense = nn.Sequential(*layers)
         self.linear = nn.Linear(inputs, 1, bias=False)
         nn.init.zeros_(self.linear.weight)
@@ -77,17 +85,36 @@ class EmbeddingNetwork(nn.Module):
         """The vectors of all categories side by side (n, sum of widths)."""
         return torch.cat([table(codes[:, i]) for i, table in enumerate(self.tables)], dim=1)
 
-    def forward(self, codes: Tensor, numbers: Tensor) -> Tensor:
-        """One value a row (n,)."""
+    def each(self, codes: Tensor, numbers: Tensor) -> Tensor:
+        """What each member says (members, n)."""
         if self.training and self.hide > 0:
             codes = codes.masked_fill(torch.rand(codes.shape) < self.hide, 0)
         x = torch.cat([self.embed(codes), numbers], dim=1)
-        return (self.dense(x) + self.linear(x)).squeeze(1)
+        return (self.dense(x) + self.linear(x)).squeeze(2)
+
+    def forward(self, codes: Tensor, numbers: Tensor) -> Tensor:
+        """One value a row (n,): the members' mean."""
+        return self.each(codes, numbers).mean(0)
 
     @torch.no_grad()
     def vectors(self, category: int) -> NDArray[np.float32]:
         """The embedding of a category's values, without the unseen one (cardinality - 1, width)."""
         return self.tables[category].weight[1:].numpy().copy()
+
+
+class MembersLinear(nn.Module):
+    """Linear maps side by side: (n, inputs) or (members, n, inputs) → (members, n, outputs)."""
+
+    def __init__(self, members: int, inputs: int, outputs: int) -> None:
+        super().__init__()
+        most = 1 / math.sqrt(inputs)
+        self.weight = nn.Parameter(torch.empty(members, inputs, outputs).uniform_(-most, most))
+        self.bias = nn.Parameter(torch.empty(members, 1, outputs).uniform_(-most, most))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Each member's map of its own rows, or of rows that all share."""
+        shared = x.expand(len(self.weight), *x.shape[-2:])
+        return torch.baddbmm(self.bias, shared, self.weight)
 
 
 class OneHotNetwork(nn.Module):
@@ -121,6 +148,10 @@ class OneHotNetwork(nn.Module):
             before = width
         layers.append(nn.Linear(before, 1))
         self.dense = nn.Sequential(*layers)
+
+    def each(self, codes: Tensor, numbers: Tensor) -> Tensor:
+        """What the only member says (1, n)."""
+        return self(codes, numbers)[None]
 
     def forward(self, codes: Tensor, numbers: Tensor) -> Tensor:
         """One value a row (n,)."""

@@ -7,8 +7,9 @@ learns from everything and forecasts the weeks ahead, with intervals from the se
 """
 
 import argparse
+import sys
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import NoReturn
 
@@ -23,7 +24,7 @@ from rossmann_embeddings.conformal import ConformalIntervals, coverage_of
 from rossmann_embeddings.evaluation import wmae
 from rossmann_embeddings.features import make_features, with_past
 from rossmann_embeddings.tables import SalesTable
-from rossmann_embeddings.training import Forecaster, Recipe
+from rossmann_embeddings.training import INFORMED, Forecaster, Recipe
 
 #: Series in the figure, at most.
 PANELS = 6
@@ -52,8 +53,9 @@ def forecast(
     coverage: float = 0.9,
     recipe: Recipe | None = None,
     seed: int = 0,
+    tell: Callable[[str], None] = lambda line: None,
 ) -> Outlook:
-    """Forecast the first `weeks` of the plan, for all series.
+    """Forecast the first `weeks` of the plan, for all series; `tell` hears of each network.
 
     Raises ValueError where the plan has no such weeks, or there are too few past ones: the three
     networks need four spans.
@@ -77,6 +79,7 @@ def forecast(
     spans[0] = np.setdiff1d(spans[0], spans[1])
 
     def learn(rows: NDArray[np.int64]) -> Forecaster:
+        tell(f"learning from {len(rows):,} rows, until {str(when[rows[-1]])[:10]}")
         return Forecaster(recipe, seed).fit(features, sales, with_past(features, rows), weight)
 
     earlier, later = spans
@@ -111,8 +114,9 @@ def forecast_command(words: Sequence[str]) -> None:
             table,
             options.weeks,
             coverage=options.coverage,
-            recipe=Recipe(epochs=options.epochs),
+            recipe=replace(INFORMED, epochs=options.epochs),
             seed=options.seed,
+            tell=lambda line: print(line, file=sys.stderr, flush=True),
         )
     except ValueError as error:
         raise UsageError(str(error)) from None
@@ -203,7 +207,9 @@ def _parse(words: Sequence[str]) -> argparse.Namespace:
     parser.add_argument(
         "--coverage", type=_share, default=0.9, help="of the intervals, 0.5 to 0.99"
     )
-    parser.add_argument("--epochs", type=_from(1, 1000), default=10, help="of each training")
+    parser.add_argument(
+        "--epochs", type=_from(1, 1000), default=INFORMED.epochs, help="of each training"
+    )
     parser.add_argument("--seed", type=_from(0, 2**31), default=0, help="of the training")
     parser.add_argument(
         "--out", default="forecast", help="folder for forecast.csv and forecast.svg"

@@ -14,6 +14,7 @@ chain other than Rossmann's is a result on Rossmann: `--data FOLDER` takes the c
 Cheng Guo and Felix Berkhahn, Entity embeddings of categorical variables, 2016.
 """
 
+from dataclasses import replace
 from typing import Annotated, Any
 
 import numpy as np
@@ -33,7 +34,7 @@ from rossmann_embeddings.pieces import Pieces
 from rossmann_embeddings.recovery import distance_agreement, neighbors_of_own_kind
 from rossmann_embeddings.sources import load_table
 from rossmann_embeddings.tables import split_shuffled
-from rossmann_embeddings.training import Recipe
+from rossmann_embeddings.training import INFORMED, Recipe
 
 PRESETS = {
     "smoke": {
@@ -82,7 +83,7 @@ def main(
     else:
         table = load_table(data, run.data)
     plain = Recipe(epochs=epochs, batch_size=batch_size, money=0.5, learning_rate=4e-3)
-    informed = Recipe(epochs=history_epochs, batch_size=batch_size, dropout=0.1)
+    informed = replace(INFORMED, epochs=history_epochs, batch_size=batch_size)
     try:
         study = Experiment(table, share, plain, informed, sample, trees)
     except ValueError as error:
