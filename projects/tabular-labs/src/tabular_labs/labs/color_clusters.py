@@ -208,7 +208,7 @@ def paint_pictures(
         caption="Mean CIEDE2000 of the pixels, by the space in which the colors were chosen",
     )
     height, width, _ = shown[0][1].shape
-    grid, cells = plots.figure(2, 3, width=9.0, height=6.0 * height / width + 0.6)
+    grid, cells = plots.figure(2, 3, width=7.0, height=4.7 * height / width + 0.6)
     for cell in cells.flat:
         cell.axis("off")
     for cell, (title, image) in zip(cells.flat, shown, strict=False):
@@ -236,7 +236,9 @@ def draw(
     painted = rows[0]["painted"]
     some = np.random.default_rng(0).permutation(len(painted.points))[:1500]
     lab = palettes.to_space(painted.points[some], "lab")
-    axes[0, 0].scatter(lab[:, 1], lab[:, 2], s=6, c=painted.points[some] / 255.0, linewidths=0)
+    axes[0, 0].scatter(
+        lab[:, 1], lab[:, 2], s=6, c=painted.points[some] / 255.0, linewidths=0, rasterized=True
+    )
     centers = rows[0]["centers"]
     axes[0, 0].scatter(
         centers[:, 1], centers[:, 2], s=60, linewidths=1.2, edgecolors="#20242c",
