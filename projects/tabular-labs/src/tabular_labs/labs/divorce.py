@@ -49,7 +49,7 @@ PRESETS = {
     },
     "default": {},
     "full": {
-        "data": "rubix_divorce", "repetitions": 10, "trials": 6, "counts": (1, 2, 3, 5, 8, 15, 54),
+        "data": "rubix_divorce", "repetitions": 10, "counts": (1, 2, 3, 5, 8, 15, 54),
     },
 }  # fmt: skip
 CLAIMS = [

@@ -47,7 +47,7 @@ PRESETS = {
         "inner": 2, "prices": (10.0,),
     },
     "default": {},
-    "full": {"data": "rubix_iris", "repetitions": 10, "trials": 8},
+    "full": {"data": "rubix_iris", "repetitions": 10},
 }  # fmt: skip
 CLAIMS = [
     Claim("accuracy.neighbors", ">=", 0.9, presets=("smoke",)),
