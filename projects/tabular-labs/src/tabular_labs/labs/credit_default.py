@@ -209,7 +209,7 @@ def draw(
     for value, label in ((0, "pays"), (1, "defaults")):
         chart.plot(
             *places[mapped == value].T, ".", markersize=3.5, alpha=0.6, label=label,
-            color=plots.PALETTE[(0, 3)[value]],
+            color=plots.PALETTE[(0, 3)[value]], rasterized=True,
         )  # fmt: skip
     chart.set(title="t-SNE, made without the answers", xticks=[], yticks=[])
     chart.margins(y=0.12)

@@ -225,7 +225,10 @@ def draw(
     """Prices by area; the models; errors by sale."""
     figure, (look, models, errors) = plots.figure(1, 3, width=12.5, height=3.8)
     area, price = X["GrLivArea"].to_numpy(), np.exp(y) / 1000
-    look.loglog(area[small], price[small], ".", markersize=3, alpha=0.4, color=plots.PALETTE[0])
+    look.loglog(
+        area[small], price[small], ".", markersize=3, alpha=0.4, color=plots.PALETTE[0],
+        rasterized=True,
+    )  # fmt: skip
     look.loglog(
         area[~small], price[~small], "o", markersize=5, color=plots.PALETTE[3], label="left out"
     )
@@ -247,7 +250,7 @@ def draw(
         chosen = kind & small
         errors.plot(
             np.exp(said[chosen]) / 1000, 100 * (np.exp(y - said)[chosen] - 1), ".", markersize=3,
-            alpha=0.5, color=plots.PALETTE[(0, 1)[k]], label=label,
+            alpha=0.5, color=plots.PALETTE[(0, 1)[k]], label=label, rasterized=True,
         )  # fmt: skip
     errors.axhline(0, color=plots.PALETTE[7], linewidth=1)
     errors.set(title="Where it errs", xlabel="price said (1000 $)")
