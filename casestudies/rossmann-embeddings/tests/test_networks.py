@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -18,6 +20,7 @@ from rossmann_embeddings.embedding_network import (
     embedding_width,
 )
 from rossmann_embeddings.evaluation import wmae
+from rossmann_embeddings.experiment import Experiment
 from rossmann_embeddings.features import make_features, with_past
 from rossmann_embeddings.tables import Split, split_by_time, split_last
 from rossmann_embeddings.training import Forecaster, Recipe
@@ -121,6 +124,18 @@ def test_what_lies_after_the_training_rows_changes_no_network(work):
         for sales in (table.sales, changed)
     ]
     np.testing.assert_array_equal(*both)
+
+
+def test_a_number_that_drifts_goes_to_boosting_and_to_no_network(chain):
+    table = replace(chain[0], drifting=("temperature",))
+    study = Experiment(table, 0.1, QUICK, QUICK)
+    assert "temperature" in study.history.numbers
+    assert "temperature" not in study.steady.numbers
+    hotter = replace(table, frame=table.frame.assign(temperature=table.frame["temperature"] + 50.0))
+    other = Experiment(hotter, 0.1, QUICK, QUICK)
+    np.testing.assert_array_equal(
+        study.informed_network(0)["forecast"], other.informed_network(0)["forecast"]
+    )
 
 
 def test_watching_changes_nothing_and_is_kept(work):

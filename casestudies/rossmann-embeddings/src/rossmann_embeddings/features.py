@@ -9,6 +9,7 @@ as the part that judges, all of it could have been forecast at its beginning.
 and the mean and spread of each number.
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
@@ -31,6 +32,10 @@ class Features:
 
     categories: pd.DataFrame
     numbers: pd.DataFrame
+
+    def without(self, names: Iterable[str]) -> "Features":
+        """The same without some of the numbers."""
+        return Features(self.categories, self.numbers.drop(columns=list(names)))
 
 
 def log_sales(sales: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -71,7 +71,7 @@ def forecast(
     ahead = (table.plan["date"] <= end).to_numpy()
     if not ahead.any():
         raise ValueError(f"the table {table.name} has no plan of the weeks after its sales")
-    features = make_features(table, steps, history=True, plan=True)
+    features = make_features(table, steps, history=True, plan=True).without(table.drifting)
     when = table.frame["date"].to_numpy()
     sales, weight = table.sales, table.weight
     known = np.arange(len(when))

@@ -25,6 +25,7 @@ class SalesTable:
     keys : the columns that name a series.
     step : days from a row of a series to the next: 7 or 1.
     categories, numbers : what is known of a row before it, besides the keys and the calendar.
+    drifting : those of the numbers whose values ahead lie where few or none were learnt from.
     floor : errors as a share are told for sales above it.
     note : a line on where the table is from.
     """
@@ -36,6 +37,7 @@ class SalesTable:
     step: int
     categories: tuple[str, ...] = ()
     numbers: tuple[str, ...] = ()
+    drifting: tuple[str, ...] = ()
     floor: float = 0.0
     note: str = ""
 

@@ -4,7 +4,8 @@ The competition of 2014 forecasts the weeks after 2012-10-26. Its table of featu
 2013-07-26, so that the weeks ahead are planned: holidays, markdowns, temperature. Weeks end on a
 Friday; a week with one of four holidays weighs five times as much as another. Negative sales are
 returns: they stay in the errors, and are learnt as sales of 0. Amounts of the markdowns are known
-from November 2011 on.
+from November 2011 on. They drift, as do prices and unemployment, which go one way in these years,
+and the weather: two summers teach little of how the third one's differs.
 """
 
 from collections.abc import Mapping
@@ -17,6 +18,9 @@ from rossmann_embeddings.tables import SalesTable
 
 HOLIDAYS = {2: "Super Bowl", 9: "Labor Day", 11: "Thanksgiving", 12: "Christmas"}
 MARKDOWNS = [f"MarkDown{i}" for i in range(1, 6)]
+DRIFTING = (
+    "temperature", "fuel_price", "cpi", "unemployment", *(name.lower() for name in MARKDOWNS),
+)  # fmt: skip
 HOLIDAY_WEIGHT = 5.0
 
 
@@ -63,14 +67,8 @@ def make_walmart(parts: Mapping[str, Any]) -> SalesTable:
         keys=("store", "department"),
         step=7,
         categories=("type", "holiday"),
-        numbers=(
-            "size",
-            "temperature",
-            "fuel_price",
-            "cpi",
-            "unemployment",
-            *(name.lower() for name in MARKDOWNS),
-        ),
+        numbers=("size", *DRIFTING),
+        drifting=DRIFTING,
         floor=100.0,
         note="Walmart's weekly sales, competition of 2014",
     )
