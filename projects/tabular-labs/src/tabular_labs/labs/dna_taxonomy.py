@@ -46,8 +46,8 @@ PRESETS = {
     },
     "default": {},
     "full": {
-        "species": 20, "individuals": 5, "genome": 100_000, "reads": 60, "trials": 20,
-        "ks": (4, 6, 8, 10, 12, 16), "tree_trials": 8, "tree_rounds": 150, "stream_mb": 200,
+        "species": 20, "individuals": 5, "genome": 100_000, "reads": 30, "trials": 20,
+        "ks": (4, 6, 8, 10, 12, 16), "tree_trials": 3, "tree_rounds": 80, "stream_mb": 200,
     },
 }  # fmt: skip
 CLAIMS = [
@@ -97,6 +97,8 @@ def main(
 ) -> None:
     """Make or read genomes, hold individuals out, learn, and name reads."""
     found = []
+    store = run.checkpoint("worlds")
+    done: dict[int, dict[str, Any]] = store.load() or {}
     with tempfile.TemporaryDirectory() as folder:
         for seed in run.progress(run.seeds(seeds), label="worlds"):
             rng = np.random.default_rng(seed)
@@ -110,14 +112,18 @@ def main(
             with told_as_usage("--fasta"):
                 known = catalog(path, rng, words=label_words)
                 drawn = draw_reads(path, known, rng, lengths=lengths, errors=errors, count=reads)
-            row = judge(path, known, drawn, k, ks, trials, (tree_trials, tree_rounds), seed)
-            found.append(row | {"known": known, "distance": distance})
+            if seed not in done:
+                done[seed], model = judge(
+                    path, known, drawn, k, ks, trials, (tree_trials, tree_rounds), seed
+                )
+                if classify and seed == run.seed:
+                    with told_as_usage("--classify"):
+                        name_reads(run, classify, model, known)
+                store.save(done)
+            found.append(done[seed] | {"known": known, "distance": distance})
             if seed == run.seed:
                 look(run, path, known)
                 hold_counting(run, Path(folder), drawn)
-                if classify:
-                    with told_as_usage("--classify"):
-                        name_reads(run, classify, row["model"], known)
         measure_stream(run, Path(folder), stream_mb)
     tell(run, found)
     draw(run, found)
@@ -145,8 +151,8 @@ def judge(
     trials: int,
     tree: tuple[int, int],
     seed: int,
-) -> dict[str, Any]:
-    """Fit all models on the training individuals; probabilities of the test individuals' reads."""
+) -> tuple[dict[str, Any], PooledBayes]:
+    """Fit all models on the training individuals; what they say of the test individuals' reads."""
     folds = tuple(range(1, known.folds + 1))
     train, test = drawn.take(drawn.part > 0), drawn.take(drawn.part == 0)
     said: dict[str, NDArray] = {}
@@ -162,7 +168,11 @@ def judge(
     )
     trees.fit(inputs, train.species, train.part)
     said["trees"] = trees.predict_proba(score_columns(pooled.scores(test.batch), test))
-    return {"test": test, "said": said, "model": pooled, "leak": leak(path, known, test)}
+    pool = [
+        {"k": k, "smoothing": alpha, "weight": weight}
+        for k, alpha, weight in zip(pooled.ks, pooled.alphas_, pooled.pool_.weights_, strict=True)
+    ]
+    return {"test": test, "said": said, "leak": leak(path, known, test), "pool": pool}, pooled
 
 
 def look(run: Run, path: Path, known: Catalog) -> None:
@@ -237,15 +247,7 @@ def tell(run: Run, found: list[dict[str, Any]]) -> None:
         ],
         caption="Accuracy on reads of individuals that were never counted",
     )
-    model = found[0]["model"]
-    run.table(
-        "pool",
-        [
-            {"k": k, "smoothing": alpha, "weight": weight}
-            for k, alpha, weight in zip(model.ks, model.alphas_, model.pool_.weights_, strict=True)
-        ],
-        caption="What the pool learnt in the first world",
-    )
+    run.table("pool", found[0]["pool"], caption="What the pool learnt in the first world")
 
 
 def mistakes(row: dict[str, Any]) -> tuple[NDArray, NDArray]:
@@ -267,9 +269,10 @@ def draw(run: Run, found: list[dict[str, Any]]) -> None:
         color = plots.PALETTE[(7, 1, 0, 2)[place]]
         style = {"color": color, "markersize": 4, "label": title}
         by = [accuracy(found, name, length=length) for length in lengths]
-        axes[0, 0].plot(lengths, by, "o-", **style)
+        kind = "o:" if name == "trees" else "o-"
+        axes[0, 0].plot(lengths, by, kind, **style)
         by = [accuracy(found, name, error=error) for error in errors]
-        axes[0, 1].plot(100 * errors, by, "o-", **style)
+        axes[0, 1].plot(100 * errors, by, kind, **style)
         if name != "baseline":
             sure = np.concatenate([row["said"][name].max(axis=1) for row in found])
             hit = np.concatenate([right(row, name) for row in found]).astype(int)
@@ -278,7 +281,7 @@ def draw(run: Run, found: list[dict[str, Any]]) -> None:
     axes[0, 0].set(ylim=(0, 1.02), xticks=lengths)
     axes[0, 1].set(title="A machine that errs", xlabel="misread letters (%)", ylabel="accuracy")
     axes[0, 1].set(ylim=(0, 1.02))
-    axes[0, 0].legend(fontsize=8, loc="lower right")
+    axes[0, 0].legend(fontsize=8, loc="lower right", bbox_to_anchor=(1, 0.14))
     axes[1, 0].plot([0, 1], [0, 1], ":", color=plots.PALETTE[7])
     axes[1, 0].set(title="Said and seen", xlabel="probability of the species named")
     axes[1, 0].set(ylabel="share named rightly")
