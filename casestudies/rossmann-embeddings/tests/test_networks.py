@@ -21,8 +21,9 @@ from rossmann_embeddings.embedding_network import (
 )
 from rossmann_embeddings.evaluation import wmae
 from rossmann_embeddings.experiment import Experiment
-from rossmann_embeddings.features import make_features, with_past
+from rossmann_embeddings.features import Features, level_of, make_features, with_past
 from rossmann_embeddings.tables import Split, split_by_time, split_last
+from rossmann_embeddings.targets import LevelTarget, LogTarget, target_for
 from rossmann_embeddings.training import Forecaster, Recipe
 
 QUICK = Recipe(hidden=(32,), epochs=3, batch_size=128)
@@ -136,6 +137,36 @@ def test_a_number_that_drifts_goes_to_boosting_and_to_no_network(chain):
     np.testing.assert_array_equal(
         study.informed_network(0)["forecast"], other.informed_network(0)["forecast"]
     )
+
+
+def test_targets_give_the_sales_back_and_count_errors_in_money(work):
+    table, split, categories, history = work
+    rows = with_past(history, split.train)
+    for features, kind in ((categories, LogTarget), (history, LevelTarget)):
+        target = target_for(features).fit(features, rows, table.sales)
+        assert isinstance(target, kind)
+        found = target.of(features, rows, table.sales)
+        np.testing.assert_allclose(target.sales(features, rows, found), table.sales[rows])
+        small = 1e-4
+        moved = target.sales(features, rows, found + small) - table.sales[rows]
+        np.testing.assert_allclose(
+            moved, small * target.size(features, rows, table.sales), rtol=1e-2, atol=1e-3
+        )
+
+
+def test_a_season_of_a_hundredfold_is_a_share_near_one(work):
+    history = work[3]
+    numbers = history.numbers.iloc[:2].assign(
+        anchor=np.log1p([10_000.0, 100.0]),
+        near_year_ago_over=np.nan, recent_over=np.log(0.01), quarter_over=[np.nan, np.log(100)],
+    )  # fmt: skip
+    season = Features(history.categories.iloc[:2], numbers)
+    level, start = level_of(season, np.arange(2), 0.0)
+    np.testing.assert_allclose(level, [10_000, 10_099])
+    np.testing.assert_allclose(start, [10_000, 100])
+    target = LevelTarget().fit(season, np.arange(2), np.array([9_000.0, 10_099.0]))
+    found = target.of(season, np.arange(2), np.array([9_000.0, 10_099.0]))
+    np.testing.assert_allclose(found, [-0.1, 9_999 / 10_099])
 
 
 def test_watching_changes_nothing_and_is_kept(work):

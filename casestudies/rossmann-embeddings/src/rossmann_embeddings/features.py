@@ -24,6 +24,10 @@ YEAR = 52
 SHORT, LONG = 4, 13
 #: The column that a forecast starts from: log sales a year ago, else the latest that is known.
 ANCHOR = "anchor"
+#: Columns of other levels, told as distances from the anchor.
+OVER_ANCHOR = ("near_year_ago_over", "recent_over", "quarter_over")
+#: A series that hardly sells is told in shares of so much.
+LEAST_LEVEL = 20.0
 
 
 @dataclass(frozen=True)
@@ -54,6 +58,20 @@ def anchor_of(features: Features, rows: NDArray[np.int64], otherwise: float) -> 
         return np.full(len(rows), otherwise)
     anchor = features.numbers[ANCHOR].to_numpy(np.float64)[rows]
     return np.where(np.isfinite(anchor), anchor, otherwise)
+
+
+def level_of(
+    features: Features, rows: NDArray[np.int64], otherwise: float
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """The highest sales level that is known of some rows (n,), and the sales of the anchor (n,).
+
+    Where nothing is known, both are those of the log sales `otherwise`.
+    """
+    numbers = features.numbers.iloc[rows]
+    anchor = anchor_of(features, rows, otherwise)
+    known = [anchor, *(anchor + numbers[name].to_numpy(np.float64) for name in OVER_ANCHOR)]
+    level = np.maximum(sales_of(np.fmax.reduce(known)), LEAST_LEVEL)
+    return level, sales_of(anchor)
 
 
 def with_past(features: Features, rows: NDArray[np.int64]) -> NDArray[np.int64]:

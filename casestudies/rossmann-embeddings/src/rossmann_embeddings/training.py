@@ -1,11 +1,10 @@
-r"""Train a network on the logarithm of the sales, so that its errors in money are small.
+r"""Train a network so that its errors in money are small.
 
-The target is $z = (\log(1 + y) - a) / s$. Here $a$ is the row's anchor, what is known of it from a
-year ago, or the mean where the features have no history; $s$ is the mean distance. The loss is the
-absolute error of $z$: it asks for the median of the log sales, which is the log of the median, the
-forecast of the least absolute error.
-An error of $\delta$ in the logarithm is one of about $y\,\delta$ in money, so that each row's
-weight times its sales makes the loss nearly the weighted absolute error in money.
+The loss is the absolute error of a target $z$ (`rossmann_embeddings.targets`): it asks for the
+median, the forecast of the least absolute error. With history $z$ is the distance from a year ago
+as a share of the row's level $l$, so that an error of $\delta$ is one of $l\,\delta$ in money, and
+a row's weight times $l$ would make the loss the weighted absolute error in money. Large series are
+noisy in money, too: a smaller power of $l$ forecasts better.
 
 Batches are gathered by index from whole tensors. The learning rate rises and falls once (L. Smith,
 A disciplined approach to neural network hyper-parameters, 2018), and the weights that are kept are
@@ -24,14 +23,8 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from rossmann_embeddings.embedding_network import EmbeddingNetwork, OneHotNetwork
-from rossmann_embeddings.features import (
-    Encoded,
-    Encoder,
-    Features,
-    anchor_of,
-    log_sales,
-    sales_of,
-)
+from rossmann_embeddings.features import Encoded, Encoder, Features
+from rossmann_embeddings.targets import Target, target_for
 
 Network = EmbeddingNetwork | OneHotNetwork
 Progress = Callable[[Iterable[int]], Iterator[int]]
@@ -41,9 +34,9 @@ Progress = Callable[[Iterable[int]], Iterator[int]]
 class Recipe:
     """How a network is made and trained; the fields are what may be tuned.
 
-    money : the power of the sales in a row's weight: 0 counts errors as shares, 1 as money.
+    money : the power of a row's size in its weight: 0 counts errors as shares, 1 as money.
     averaged : share of the steps, at the end, whose weights are averaged.
-    members : networks that share the embeddings; the forecast is their mean, in logarithms.
+    members : networks that share the embeddings; the forecast is their mean.
     """
 
     hidden: tuple[int, ...] = (256, 128)
@@ -58,9 +51,9 @@ class Recipe:
     one_hot: bool = False
 
 
-#: For networks that see history: chosen on two spans of Walmart's weeks, both before the weeks that
-#: judge. What is far from a year ago is mostly noise, so that weights grow slowly with the sales.
-INFORMED = Recipe(dropout=0.1, epochs=5, money=0.25, members=4)
+#: For networks that see history: chosen on three spans of Walmart's weeks, all before those that
+#: judge.
+INFORMED = Recipe(dropout=0.1, epochs=5, money=0.75, members=4)
 
 
 @dataclass
@@ -73,15 +66,15 @@ class History:
 
 
 class Forecaster:
-    """Features → sales, through an encoder, a scale of the logarithm, and a network.
+    """Features → sales, through an encoder, a target and its scale, and a network.
 
-    Attributes after `fit`: `encoder_`, `network_`, `mean_` of the log sales, `spread_` of their
-    distance from the anchor, and `history_`.
+    Attributes after `fit`: `encoder_`, `network_`, `target_`, its mean distance `spread_` from 0,
+    and `history_`.
     """
 
     encoder_: Encoder
     network_: Network
-    mean_: float
+    target_: Target
     spread_: float
     history_: History
 
@@ -115,12 +108,11 @@ class Forecaster:
             raise ValueError(f"{len(rows)} rows to learn from; at least 2 are taken")
         recipe, start = self.recipe, time.perf_counter()
         self.encoder_ = Encoder().fit(features, rows)
-        y = log_sales(sales[rows])
-        self.mean_ = float(y.mean())
+        self.target_ = target_for(features).fit(features, rows, sales)
         each = np.ones(len(rows)) if weight is None else weight[rows].astype(np.float64)
-        each = each * np.maximum(sales[rows], 1.0) ** recipe.money
+        each = each * self.target_.size(features, rows, sales) ** recipe.money
         each = np.minimum(each / each.mean(), 30.0)
-        away = y - anchor_of(features, rows, self.mean_)
+        away = self.target_.of(features, rows, sales)
         self.spread_ = float(np.average(np.abs(away), weights=each)) or 1.0
         target = torch.from_numpy((away / self.spread_).astype(np.float32))
         codes, numbers = self._tensors(features, rows)
@@ -206,7 +198,7 @@ class Forecaster:
             network(codes[part], numbers[part]) for part in torch.arange(len(rows)).split(16384)
         ]
         z = torch.cat(parts).numpy().astype(np.float64)
-        return sales_of(z * self.spread_ + anchor_of(features, rows, self.mean_))
+        return self.target_.sales(features, rows, z * self.spread_)
 
     def embedding(self, name: str) -> NDArray[np.float32]:
         """The vectors of a category's values, in the order of the encoder's levels (k, width)."""
