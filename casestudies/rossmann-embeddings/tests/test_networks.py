@@ -132,7 +132,8 @@ def test_a_number_that_drifts_goes_to_boosting_and_to_no_network(chain):
     study = Experiment(table, 0.1, QUICK, QUICK)
     assert "temperature" in study.history.numbers
     assert "temperature" not in study.steady.numbers
-    hotter = replace(table, frame=table.frame.assign(temperature=table.frame["temperature"] + 50.0))
+    weather = np.random.default_rng(0).normal(size=len(table.frame))
+    hotter = replace(table, frame=table.frame.assign(temperature=weather))
     other = Experiment(hotter, 0.1, QUICK, QUICK)
     np.testing.assert_array_equal(
         study.informed_network(0)["forecast"], other.informed_network(0)["forecast"]
