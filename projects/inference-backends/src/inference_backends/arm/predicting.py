@@ -82,8 +82,9 @@ def hot_loop(tools: Tools, program: Path, kernel: str, counted: Trace, macs: int
     start, size = symbol(tools, program, kernel)
     text = run(
         [
-            *tools.disassembler, "-d", "--no-show-raw-insn", f"--start-address={start:#x}",
-            f"--stop-address={start + size:#x}", str(program),
+            *tools.disassembler, "-d", "--no-show-raw-insn",
+            "--mattr=+dotprod",  # else LLVM 14 reads an extension's instruction as unknown
+            f"--start-address={start:#x}", f"--stop-address={start + size:#x}", str(program),
         ]
     )  # fmt: skip
     found = re.findall(r"^\s*([0-9a-f]+):\s+(.+?)\s*$", text, re.MULTILINE)
