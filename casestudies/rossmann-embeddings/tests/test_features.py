@@ -106,7 +106,24 @@ def test_the_encoder_learns_from_the_given_rows_only():
     assert encoder.mean_ == pytest.approx([2.0])
     scaled = encoder.scaled(encoded)
     np.testing.assert_allclose(scaled[:3], [[-1, 0], [1, 0], [0, 1]], atol=1e-6)
-    assert scaled[3, 0] == 6  # what is far out is cut off
+    np.testing.assert_allclose(scaled[3], [1, 0], atol=1e-6)  # held at the highest that was seen
+
+
+def test_a_number_is_held_within_what_was_seen():
+    learnt = np.append(np.zeros(99), 1e6)
+    features = simple(["a"] * 102, np.append(learnt, [-5.0, np.nan]))
+    encoder = Encoder().fit(features, np.arange(100))
+    scaled = encoder.scaled(encoder.transform(features))
+    assert scaled[99, 0] == 6  # what was seen, but is far out, is cut off
+    assert scaled[100, 0] == scaled[0, 0]
+    assert scaled[101, 0] == 0
+
+
+def test_a_number_that_was_never_seen_tells_nothing():
+    features = simple(["a", "b", "a"], [np.nan, np.nan, 7.0])
+    encoder = Encoder().fit(features, np.array([0, 1]))
+    scaled = encoder.scaled(encoder.transform(features))
+    np.testing.assert_array_equal(scaled, [[0, 1], [0, 1], [0, 0]])
 
 
 def test_an_encoder_needs_rows():

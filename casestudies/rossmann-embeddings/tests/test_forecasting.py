@@ -19,7 +19,7 @@ def small(monkeypatch, table):
 def test_the_command_writes_rows_and_a_picture_and_tells_the_coverage(small, tmp_path, capsys):
     forecast_command(
         ["--stores", "1,4", "--departments", "2", "--weeks", "3", "--epochs", "2",
-         "--out", str(tmp_path / "out")]
+         "--networks", "2", "--out", str(tmp_path / "out")]
     )  # fmt: skip
     rows = pd.read_csv(tmp_path / "out" / "forecast.csv", parse_dates=["date"])
     assert list(rows) == ["store", "department", "date", "forecast", "low", "high"]

@@ -19,6 +19,7 @@ from rossmann_embeddings.embedding_network import (
     OneHotNetwork,
     embedding_width,
 )
+from rossmann_embeddings.ensemble import Ensemble
 from rossmann_embeddings.evaluation import wmae
 from rossmann_embeddings.experiment import Experiment
 from rossmann_embeddings.features import Features, level_of, make_features, with_past
@@ -115,6 +116,29 @@ def test_the_network_learns_and_its_seed_decides(work):
     assert wmae(actual, first, weight) < wmae(actual, naive, weight)
 
 
+def test_an_ensemble_is_the_mean_of_networks_that_differ(work):
+    table, split, _, history = work
+    rows = with_past(history, split.train)
+    model = Ensemble(QUICK, seed=3, networks=3)
+    model.fit(history, table.sales, rows, table.weight, watch=lambda forecaster: 7.0)
+    alone = [one.predict(history, split.test) for one in model.forecasters_]
+    found = model.predict(history, split.test)
+    np.testing.assert_allclose(found, np.mean(alone, axis=0))
+    assert not np.array_equal(alone[0], alone[1])
+    assert model.error_ == [7.0] * 3
+    actual, weight = table.sales[split.test], table.weight[split.test]
+    errors = [wmae(actual, one, weight) for one in alone]
+    assert wmae(actual, found, weight) <= np.mean(errors)  # of a convex error, for any networks
+    again = Ensemble(QUICK, seed=3, networks=3).fit(history, table.sales, rows, table.weight)
+    np.testing.assert_array_equal(found, again.predict(history, split.test))
+    assert again.error_ == []
+
+
+def test_an_ensemble_of_none_is_refused():
+    with pytest.raises(ValueError, match="networks=0: 1 or more"):
+        Ensemble(networks=0)
+
+
 def test_what_lies_after_the_training_rows_changes_no_network(work):
     table, split, _, history = work
     changed = table.sales.copy()
@@ -136,7 +160,7 @@ def test_a_number_that_drifts_goes_to_boosting_and_to_no_network(chain):
     hotter = replace(table, frame=table.frame.assign(temperature=weather))
     other = Experiment(hotter, 0.1, QUICK, QUICK)
     np.testing.assert_array_equal(
-        study.informed_network(0)["forecast"], other.informed_network(0)["forecast"]
+        study.informed_networks(0)["forecast"], other.informed_networks(0)["forecast"]
     )
 
 

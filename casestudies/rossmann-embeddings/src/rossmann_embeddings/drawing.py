@@ -98,15 +98,15 @@ def draw_weeks(
 
 
 def draw_curves(
-    axes: Any, curves: Mapping[str, Sequence[float]], level: float | None, name: str
+    axes: Any, curves: Mapping[str, Sequence[float]], levels: Mapping[str, float]
 ) -> None:
-    """The inner split's error after each pass, a line for each network; a level to compare with."""
+    """The inner split's error after each pass, a line for each network; levels to compare with."""
     from matplotlib.ticker import MaxNLocator
 
     for label, values in curves.items():
         axes.plot(range(1, len(values) + 1), values, "o-", markersize=3, label=label)
-    if level is not None:
-        axes.axhline(level, color=plots.PALETTE[7], linestyle=":", label=name)
+    for (label, level), style in zip(levels.items(), ("--", ":"), strict=False):
+        axes.axhline(level, color=plots.PALETTE[7], linestyle=style, label=label)
     axes.set(title="Learning curves, inner split", xlabel="passes over the rows")
     axes.set(ylabel="weighted error")
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))

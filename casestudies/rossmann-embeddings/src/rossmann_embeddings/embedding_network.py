@@ -40,7 +40,6 @@ class EmbeddingNetwork(nn.Module):
     cardinalities : codes of each category, the 0 of unseen values among them.
     numbers : how many columns of numbers there are.
     hidden : widths of the dense layers.
-    dropout : share of the hidden units that is left out in training.
     hide : share of the codes that training replaces by 0.
     widths : of the embeddings; by default those of `embedding_width`.
     members : networks that share the vectors.
@@ -54,7 +53,6 @@ class EmbeddingNetwork(nn.Module):
         numbers: int = 0,
         *,
         hidden: Sequence[int] = (256, 128),
-        dropout: float = 0.0,
         hide: float = 0.01,
         widths: Sequence[int] | None = None,
         members: int = 1,
@@ -74,7 +72,6 @@ class EmbeddingNetwork(nn.Module):
         before = inputs
         for width in hidden:
             layers += [MembersLinear(members, before, width), nn.ReLU()]
-            layers += [nn.Dropout(dropout)] if dropout else []
             before = width
         layers.append(MembersLinear(members, before, 1))
         self.dense = nn.Sequential(*layers)
@@ -130,7 +127,6 @@ class OneHotNetwork(nn.Module):
         numbers: int = 0,
         *,
         hidden: Sequence[int] = (256, 128),
-        dropout: float = 0.0,
         hide: float = 0.01,
     ) -> None:
         super().__init__()
@@ -140,11 +136,10 @@ class OneHotNetwork(nn.Module):
         for table in self.rows:
             nn.init.uniform_(table.weight, -0.05, 0.05)
         self.numbers = nn.Linear(numbers, first) if numbers else None
-        layers: list[nn.Module] = [nn.ReLU(), *([nn.Dropout(dropout)] if dropout else [])]
+        layers: list[nn.Module] = [nn.ReLU()]
         before = first
         for width in others:
             layers += [nn.Linear(before, width), nn.ReLU()]
-            layers += [nn.Dropout(dropout)] if dropout else []
             before = width
         layers.append(nn.Linear(before, 1))
         self.dense = nn.Sequential(*layers)

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from rossmann_embeddings.baselines import METHODS, REPRESENTATIONS, forecast_with
 from rossmann_embeddings.boosting import Boosting, Choice, tune, untuned
+from rossmann_embeddings.ensemble import Ensemble
 from rossmann_embeddings.evaluation import mape, rmspe, wmae
 from rossmann_embeddings.features import Features, make_features, with_past
 from rossmann_embeddings.tables import SalesTable, Split, dates_in, split_by_time, split_last
@@ -32,6 +33,7 @@ class Experiment:
     informed : the recipe of networks that see history too.
     sample : rows that kNN, forest and boosting of the paper's comparison learn from, at most.
     trees : of the forest.
+    networks : with history, trained apart, whose mean is the forecast.
 
     Attributes
     ----------
@@ -47,6 +49,7 @@ class Experiment:
     informed: Recipe = field(default_factory=Recipe)
     sample: int = 100_000
     trees: int = 50
+    networks: int = 1
 
     def __post_init__(self) -> None:
         self.split = split_by_time(self.table, self.share)
@@ -68,24 +71,37 @@ class Experiment:
 
     def network(
         self,
-        features: Features,
-        split: Split,
         recipe: Recipe,
+        split: Split,
         seed: int,
         progress: Progress = iter,
         watched: bool = False,
     ) -> tuple[Forecaster, NDArray[np.float64]]:
-        """A network that learnt from a split's first part, and its forecast of the second."""
+        """A network that learnt categories on a split's first part; its forecast of the second."""
+        model = Forecaster(recipe, seed).fit(
+            self.categories, self.sales, split.train, self.weight,
+            watch=self._watch(self.categories, split) if watched else None, progress=progress,
+        )  # fmt: skip
+        return model, model.predict(self.categories, split.test)
+
+    def ensemble(
+        self, split: Split, seed: int, progress: Progress = iter, watched: bool = False
+    ) -> tuple[Ensemble, NDArray[np.float64]]:
+        """The networks that learnt history on a split's first part; their mean on the second."""
+        model = Ensemble(self.informed, seed, self.networks).fit(
+            self.steady, self.sales, with_past(self.steady, split.train), self.weight,
+            watch=self._watch(self.steady, split) if watched else None, progress=progress,
+        )  # fmt: skip
+        return model, model.predict(self.steady, split.test)
+
+    def _watch(self, features: Features, split: Split) -> Callable[[Forecaster], float]:
+        """What tells the error of a forecaster on a split's second part."""
 
         def watch(forecaster: Forecaster) -> float:
             found = forecaster.predict(features, split.test)
             return wmae(self.sales[split.test], found, self.weight[split.test])
 
-        model = Forecaster(recipe, seed).fit(
-            features, self.sales, with_past(features, split.train), self.weight,
-            watch=watch if watched else None, progress=progress,
-        )  # fmt: skip
-        return model, model.predict(features, split.test)
+        return watch
 
     def papers_methods(
         self, split: Split, seed: int, one_hot: bool, progress: Progress = iter
@@ -96,14 +112,14 @@ class Experiment:
         `rows` (method, representation, the errors), `vectors` (of each category, by name),
         `levels` (their values) and `seconds` of the networks' training.
         """
-        model, found = self.network(self.categories, split, self.plain, seed, progress)
+        model, found = self.network(self.plain, split, seed, progress)
         seconds = model.history_.seconds
         rows = [
             {"method": "network", "representation": "embeddings", **self.score(split.test, found)}
         ]
         if one_hot:
             recipe = replace(self.plain, one_hot=True)
-            other, found = self.network(self.categories, split, recipe, seed, progress)
+            other, found = self.network(recipe, split, seed, progress)
             seconds += other.history_.seconds
             errors = self.score(split.test, found)
             rows.append({"method": "network", "representation": "one-hot", **errors})
@@ -134,20 +150,18 @@ class Experiment:
 
     def rehearsal(self, seed: int, progress: Progress = iter) -> dict[str, Any]:
         """Both networks on the inner split: errors by pass, forecasts to calibrate intervals on."""
-        curves, seconds = {}, 0.0
-        for name, features, recipe in (
-            ("categories only", self.categories, self.plain),
-            ("with history", self.steady, self.informed),
-        ):
-            model, found = self.network(features, self.inner, recipe, seed, progress, watched=True)
-            curves[name] = model.history_.error
-            seconds += model.history_.seconds
-        return {"curves": curves, "forecast": found, "seconds": seconds}
+        one, _ = self.network(self.plain, self.inner, seed, progress, watched=True)
+        several, found = self.ensemble(self.inner, seed, progress, watched=True)
+        return {
+            "curves": {"categories only": one.history_.error, "with history": several.error_},
+            "forecast": found,
+            "seconds": one.history_.seconds + several.seconds_,
+        }
 
-    def informed_network(self, seed: int, progress: Progress = iter) -> dict[str, Any]:
-        """The network with history on the split by time: `forecast` and training `seconds`."""
-        model, found = self.network(self.steady, self.split, self.informed, seed, progress)
-        return {"forecast": found, "seconds": model.history_.seconds}
+    def informed_networks(self, seed: int, progress: Progress = iter) -> dict[str, Any]:
+        """The networks with history on the split by time: `forecast` and training `seconds`."""
+        model, found = self.ensemble(self.split, seed, progress)
+        return {"forecast": found, "seconds": model.seconds_}
 
     def tuned_boosting(self, trials: int, seed: int, progress: Progress = iter) -> Choice:
         """What LightGBM is set to, found on the inner split; without trials a plain setting."""

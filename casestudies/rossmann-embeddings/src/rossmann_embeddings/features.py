@@ -229,6 +229,8 @@ class Encoder:
     number_names_: list[str]
     mean_: NDArray[np.float32]
     spread_: NDArray[np.float32]
+    lowest_: NDArray[np.float32]
+    highest_: NDArray[np.float32]
     gaps_: NDArray[np.int64]
 
     def fit(self, features: Features, rows: NDArray[np.int64]) -> "Encoder":
@@ -247,6 +249,11 @@ class Encoder:
         squared = np.square(np.where(there, values - self.mean_, 0)).sum(axis=0) / count
         spread = np.sqrt(squared)
         self.spread_ = np.where(spread > 1e-6, spread, 1.0).astype(np.float32)
+        never = ~there.any(axis=0)
+        lowest = np.where(there, values, np.inf).min(axis=0)
+        highest = np.where(there, values, -np.inf).max(axis=0)
+        self.lowest_ = np.where(never, self.mean_, lowest).astype(np.float32)
+        self.highest_ = np.where(never, self.mean_, highest).astype(np.float32)
         self.gaps_ = np.flatnonzero(~there.all(axis=0))
         return self
 
@@ -264,8 +271,13 @@ class Encoder:
         return Encoded(codes, numbers.to_numpy(np.float32).reshape(len(known), -1))
 
     def scaled(self, encoded: Encoded) -> NDArray[np.float32]:
-        """Numbers of mean 0 and spread 1, missing ones 0, and a column of 0 and 1 for each gap."""
-        values = (encoded.numbers - self.mean_) / self.spread_
+        """Numbers of mean 0 and spread 1, missing ones 0, and a column of 0 and 1 for each gap.
+
+        A number beyond the ends that were seen is taken for the end: nothing was learnt of what is
+        there. Time, for one, stands still when learning ends; a tree does the same by its nature.
+        """
+        held = np.clip(encoded.numbers, self.lowest_, self.highest_)
+        values = (held - self.mean_) / self.spread_
         missing = ~np.isfinite(values)
         filled = np.where(missing, 0, np.clip(values, -6, 6))
         return np.hstack([filled, missing[:, self.gaps_]]).astype(np.float32)

@@ -40,7 +40,6 @@ class Recipe:
     """
 
     hidden: tuple[int, ...] = (256, 128)
-    dropout: float = 0.0
     epochs: int = 10
     batch_size: int = 1024
     learning_rate: float = 3e-3
@@ -53,7 +52,7 @@ class Recipe:
 
 #: For networks that see history: chosen on three spans of Walmart's weeks, all before those that
 #: judge; `money` lies between 0.5 and 1, each of which is better on some of them.
-INFORMED = Recipe(dropout=0.1, epochs=5, money=0.75, members=4)
+INFORMED = Recipe(epochs=5, money=0.75, members=4)
 
 
 @dataclass
@@ -127,15 +126,9 @@ class Forecaster:
     def _make(self, numbers: int) -> Network:
         recipe, cardinalities = self.recipe, self.encoder_.cardinalities_
         if recipe.one_hot:
-            return OneHotNetwork(
-                cardinalities, numbers, hidden=recipe.hidden, dropout=recipe.dropout
-            )
+            return OneHotNetwork(cardinalities, numbers, hidden=recipe.hidden)
         return EmbeddingNetwork(
-            cardinalities,
-            numbers,
-            hidden=recipe.hidden,
-            dropout=recipe.dropout,
-            members=recipe.members,
+            cardinalities, numbers, hidden=recipe.hidden, members=recipe.members
         )
 
     def _tensors(self, features: Features, rows: NDArray[np.int64]) -> tuple[Tensor, Tensor]:
