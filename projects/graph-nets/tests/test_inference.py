@@ -51,6 +51,25 @@ def test_rows_in_16_bits_give_the_same_to_four_digits(name, graph, by_degree):
         assert 0 < error < 1e-4
 
 
+@pytest.mark.parametrize("short", [False, True])
+@pytest.mark.parametrize("name", ["gcn", "graphsage"])
+@pytest.mark.parametrize("spoilt", [np.nan, np.inf])
+def test_a_feature_that_is_no_number_spoils_the_nodes_that_it_reaches(name, short, spoilt):
+    graph = power_law(300, 600, 9, seed=1)
+    network = network_for(name, graph)
+    plan = FusedNetwork(network, graph.edges, short=short)
+    x = graph.x.numpy().copy()
+    x[7, 2] = spoilt
+    reached = ~np.isfinite(network(torch.from_numpy(x), graph.edges).detach().numpy()).all(axis=1)
+    assert 0 < reached.sum() < 200
+    for given in (x, csr_matrix(x)):
+        found = plan.run(given)
+        np.testing.assert_array_equal(~np.isfinite(found).all(axis=1), reached)
+    kept = ~reached
+    wanted = network(graph.x, graph.edges).detach().numpy()
+    np.testing.assert_allclose(found[kept], wanted[kept], atol=1e-3)
+
+
 def test_a_plan_that_was_run_answers_the_next_features_alone():
     graph = power_law(300, 2000, 9, seed=1)
     network = network_for("graphsage", graph)

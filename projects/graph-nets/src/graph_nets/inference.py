@@ -60,7 +60,8 @@ class FusedNetwork:
     threads : for the dense products and the kernels.
     short : send rows in 16 bits; the logits are those of float32 to 1e-4 of the largest.
     by_degree : put the nodes in order of their degree; what comes back is in the graph's own order.
-    calibration : features (n, inputs) to find the int8 ranges with, for a network in int8.
+    calibration : features (n, inputs) to find the int8 ranges with, for a network in int8
+        (which tells no NaN: features must be finite).
 
     Raises TypeError for other layers, ValueError for too many edges.
     """

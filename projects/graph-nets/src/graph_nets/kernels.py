@@ -54,20 +54,23 @@ def parts_of(pointers: Integers, threads: int) -> NDArray[np.int64]:
 
 
 @njit(inline="always")
+def ask_ahead(z: Rows, sources: Integers, e: int, width: int) -> None:
+    """Ask for the row of a later edge than e, line by line."""
+    ahead = max(8, AHEAD_BYTES // (width * z.itemsize))
+    line = LINE_BYTES // z.itemsize
+    later = sources[min(e + ahead, len(sources) - 1)]
+    for k in range((width + line - 1) // line):
+        prefetch(z, later, k * line)
+
+
+@njit(inline="always")
 def add_units(
     z: NDArray[np.int8], sources: Integers, begin: int, end: int, total: Integers
 ) -> None:
-    """Add the rows of the edges from `begin` to `end` to `total`, as far as it is long.
-
-    While one row is added, a later one is asked for, line by line.
-    """
-    width, last = len(total), len(sources) - 1
-    ahead, line = max(8, AHEAD_BYTES // (width * z.itemsize)), LINE_BYTES // z.itemsize
-    lines = (width + line - 1) // line
+    """Add the rows of the edges from `begin` to `end` to `total`, as far as it is long."""
+    width = len(total)
     for e in range(begin, end):
-        later = sources[min(e + ahead, last)]
-        for k in range(lines):
-            prefetch(z, later, k * line)
+        ask_ahead(z, sources, e, width)
         row = z[sources[e]]
         for f in range(width):
             total[f] += row[f]
@@ -78,14 +81,10 @@ def add_rows(
     z: Rows, factor: Floats, sources: Integers, begin: int, end: int, total: Floats
 ) -> None:
     """The same with a factor for each row."""
-    width, last = len(total), len(sources) - 1
+    width = len(total)
     whole = width - width % LANES
-    ahead, line = max(8, AHEAD_BYTES // (width * z.itemsize)), LINE_BYTES // z.itemsize
-    lines = (width + line - 1) // line
     for e in range(begin, end):
-        later = sources[min(e + ahead, last)]
-        for k in range(lines):
-            prefetch(z, later, k * line)
+        ask_ahead(z, sources, e, width)
         source = sources[e]
         times = factor[source]
         for f in range(0, whole, LANES):
@@ -98,15 +97,19 @@ def add_rows(
 def write_row(
     row: Floats, times: np.float32, short: bool, out: Rows, factor: Floats, i: int
 ) -> None:
-    """`times` row as row i of `out`, of the factor i; `short`: in steps of the largest number."""
+    """`times` row as row i of `out`, of the factor i; `short`: in steps of the largest number.
+
+    No step tells a NaN or an infinity: a short row that holds one has the factor NaN.
+    """
     if short:
-        largest = np.float32(1e-30)
+        largest, spoilt = np.float32(1e-30), np.float32(0.0)
         for f in range(len(row)):
             largest = max(largest, abs(row[f]))
+            spoilt += row[f] * np.float32(0.0)
         steps = np.float32(32767.0) / largest
         for f in range(len(row)):
             out[i, f] = np.rint(row[f] * steps)
-        factor[i] = times / steps
+        factor[i] = times / steps + spoilt
     else:
         for f in range(len(row)):
             out[i, f] = row[f]
