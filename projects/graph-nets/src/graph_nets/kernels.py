@@ -44,6 +44,8 @@ BLOCK = 64
 ALONE = 1 << 18
 #: How far ahead rows are fetched, and what the memory brings at once.
 AHEAD_BYTES, LINE_BYTES = 2048, 64
+#: The largest number of float32: neither NaN nor infinity is at most that.
+LARGEST = np.finfo(np.float32).max
 
 
 def parts_of(pointers: Integers, threads: int) -> NDArray[np.int64]:
@@ -54,23 +56,25 @@ def parts_of(pointers: Integers, threads: int) -> NDArray[np.int64]:
 
 
 @njit(inline="always")
-def ask_ahead(z: Rows, sources: Integers, e: int, width: int) -> None:
-    """Ask for the row of a later edge than e, line by line."""
-    ahead = max(8, AHEAD_BYTES // (width * z.itemsize))
+def ask_for(z: Rows, i: int, width: int) -> None:
+    """Ask for row i, line by line."""
     line = LINE_BYTES // z.itemsize
-    later = sources[min(e + ahead, len(sources) - 1)]
     for k in range((width + line - 1) // line):
-        prefetch(z, later, k * line)
+        prefetch(z, i, k * line)
 
 
 @njit(inline="always")
 def add_units(
     z: NDArray[np.int8], sources: Integers, begin: int, end: int, total: Integers
 ) -> None:
-    """Add the rows of the edges from `begin` to `end` to `total`, as far as it is long."""
-    width = len(total)
+    """Add the rows of the edges from `begin` to `end` to `total`, as far as it is long.
+
+    While one row is added, a later one is asked for.
+    """
+    width, last = len(total), len(sources) - 1
+    ahead = max(8, AHEAD_BYTES // (width * z.itemsize))
     for e in range(begin, end):
-        ask_ahead(z, sources, e, width)
+        ask_for(z, sources[min(e + ahead, last)], width)
         row = z[sources[e]]
         for f in range(width):
             total[f] += row[f]
@@ -81,10 +85,11 @@ def add_rows(
     z: Rows, factor: Floats, sources: Integers, begin: int, end: int, total: Floats
 ) -> None:
     """The same with a factor for each row."""
-    width = len(total)
+    width, last = len(total), len(sources) - 1
     whole = width - width % LANES
+    ahead = max(8, AHEAD_BYTES // (width * z.itemsize))
     for e in range(begin, end):
-        ask_ahead(z, sources, e, width)
+        ask_for(z, sources[min(e + ahead, last)], width)
         source = sources[e]
         times = factor[source]
         for f in range(0, whole, LANES):
@@ -102,14 +107,14 @@ def write_row(
     No step tells a NaN or an infinity: a short row that holds one has the factor NaN.
     """
     if short:
-        largest, spoilt = np.float32(1e-30), np.float32(0.0)
+        largest, spoilt = np.float32(1e-30), 0
         for f in range(len(row)):
             largest = max(largest, abs(row[f]))
-            spoilt += row[f] * np.float32(0.0)
+            spoilt |= not abs(row[f]) <= LARGEST
         steps = np.float32(32767.0) / largest
         for f in range(len(row)):
             out[i, f] = np.rint(row[f] * steps)
-        factor[i] = times / steps + spoilt
+        factor[i] = np.float32(np.nan) if spoilt else times / steps
     else:
         for f in range(len(row)):
             out[i, f] = row[f]
