@@ -41,7 +41,7 @@ from rossmann_embeddings.training import INFORMED, Recipe
 PRESETS = {
     "smoke": {
         "stores": 12, "weeks": 90, "epochs": 5, "batch_size": 256, "seeds": 1, "trials": 0,
-        "sample": 4000, "trees": 10, "shuffled_seeds": 0, "networks": 1,
+        "sample": 4000, "trees": 10, "shuffled_seeds": 0, "networks": 1, "history_epochs": 1,
     },
     "default": {},
     "full": {
