@@ -17,7 +17,8 @@ a million edges and 64 features is 256 MB written and read. Here
   the degrees are distributed;
 - *rows are asked for before they are needed*: where the next neighbor lies is known long before,
   but not to the processor, which would wait for one row after the other;
-- *nodes are put in order of their degree*: what is read most lies together.
+- *nodes may be put in order of their degree*: what is read most lies together, but rows are no
+  longer read in the order in which they lie. It has to be measured; at a million nodes it costs.
 
 What the sum must move is the roof: $4 m$ bytes of indices and, where no row stays in a cache, the
 row of each edge: see `traffic.fused_bytes`.
