@@ -3,8 +3,8 @@ r"""Several networks, trained apart, whose mean is the forecast.
 Training ends in another place for every seed. What lies in the data is the same in all of those
 places; what came from the seed differs. With errors $b + \epsilon_k$, of which $\epsilon_k$ is the
 seed's, the mean of $K$ networks keeps $b$ and has the variance of $\epsilon$ divided by $K$. The
-members of one network (`rossmann_embeddings.embedding_network`) cost less, but they share vectors,
-batches and so most of $\epsilon$.
+members of one network (`rossmann_embeddings.embedding_network`) cost less, but they share vectors
+and batches, and with them a part of $\epsilon$.
 
 B. Lakshminarayanan and others, Simple and scalable predictive uncertainty estimation using deep
 ensembles, 2017.
